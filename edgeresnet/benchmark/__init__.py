@@ -1,0 +1,1 @@
+"""``edgeresnet benchmark``: how fast a bundle is, engine alone and end to end."""

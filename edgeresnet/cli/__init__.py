@@ -1,0 +1,130 @@
+"""The command line: one module a command, imported when it is called for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from edgeresnet import __version__
+from edgeresnet.core.errors import EdgeError, UsageError
+
+COMMANDS = {
+    "convert": "trained weights to a contract graph (ONNX), proved equal",
+    "quantize": "a graph to INT8 inside an accuracy budget",
+    "compile": "a graph to a bundle for one device",
+    "run": "stream frames through a bundle",
+    "evaluate": "how right: top-1, top-5, agreement, with intervals",
+    "benchmark": "how fast: engine alone and end to end",
+    "deploy": "convert, quantize and compile in one",
+    "demo": "the whole way on the embedded sample network",
+    "inspect": "what a checkpoint, graph or bundle holds",
+    "targets": "list the device profiles, or show one",
+    "fetch": "download official weights, digests checked",
+    "doctor": "what this machine can do, and what is missing",
+}
+"""Command to its line of help; the module ``edgeresnet.cli.<command>`` has ``command``."""
+
+
+class _Commands(click.Group):
+    """Lists commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"edgeresnet.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from edgeresnet.core.schema import nearest
+
+            hint = nearest(args[0], COMMANDS)
+            raise UsageError(f"no command named {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: edgeresnet demo",
+)
+@click.version_option(__version__, prog_name="edgeresnet")
+def cli() -> None:
+    """Take a trained ResNet to INT8 on an edge device, every step proved."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. The only place that catches ``EdgeError``."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        cli.main(arguments, prog_name="edgeresnet", standalone_mode=False)
+        sys.stdout.flush()
+    except EdgeError as error:
+        if debug:
+            raise
+        _report(error, as_json="--json" in arguments)
+        return error.exit_code
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        _report(_advice(error), as_json="--json" in arguments)
+        return UsageError.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("error: interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader, ``head`` say, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except MemoryError:
+        click.echo("error: out of memory\nhint: a smaller --batch or --size", err=True)
+        return 6
+    except Exception:  # noqa: BLE001  a bug: its traceback is what helps
+        traceback.print_exc()
+        click.echo(f"edgeresnet {__version__}: this is a bug, please report it", err=True)
+        return 1
+    return 0
+
+
+def _advice(error: click.ClickException) -> UsageError:
+    """Click's errors in our two lines."""
+    hint = ""
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        hint = f"did you mean {sorted(error.possibilities)[0]!r}?"
+        what = f"no option named {error.option_name!r}"
+    elif isinstance(error, click.UsageError):
+        what = error.format_message().rstrip(".")
+        what = what[:1].lower() + what[1:]
+        if error.ctx is not None:
+            hint = f"see {error.ctx.command_path} --help"
+    else:
+        what = error.format_message()
+    return UsageError(what, hint=hint)
+
+
+def _report(error: EdgeError, *, as_json: bool) -> None:
+    click.echo(f"error: {error}", err=True)
+    if as_json:
+        import json
+
+        detail = {
+            "code": error.exit_code,
+            "kind": type(error).__name__,
+            "what": error.what,
+            "hint": error.hint,
+        }
+        click.echo(json.dumps({"error": detail}))

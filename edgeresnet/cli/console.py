@@ -1,0 +1,82 @@
+"""What a person sees: progress on stderr, tables and JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from edgeresnet.core.progress import Progress, silent
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Generator[Progress]:
+    """A bar on a terminal, a line a step elsewhere, nothing when quiet."""
+    if quiet:
+        yield silent
+        return
+    if not sys.stderr.isatty():
+        told: set[str] = set()
+
+        def line(what: str, done: int, total: int) -> None:
+            if what not in told:
+                told.add(what)
+                click.echo(f"{what} ({total})" if total > 1 else what, err=True)
+            del done
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """One object on stdout."""
+    click.echo(json.dumps(data))
+
+
+def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table on stdout: numbers to the right, plain where stdout is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    listed = [[str(cell) for cell in row] for row in rows]
+    for i, name in enumerate(head):
+        numeric = bool(listed) and all(_numeric(row[i]) for row in listed)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 120
+    Console(highlight=False, width=width).print(table)
+
+
+def _numeric(text: str) -> bool:
+    return text.strip()[:1].isdigit() or text.strip()[:2].lstrip("+-")[:1].isdigit() or not text
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """A line for the person, on stderr, so that stdout stays what scripts read."""
+    if not quiet:
+        click.echo(text, err=True)

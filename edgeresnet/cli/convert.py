@@ -1,0 +1,84 @@
+"""``edgeresnet convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgeresnet.cli.console import print_json, print_table, progress_bar, say
+from edgeresnet.cli.options import PATH, preprocess_overrides, preprocessing, shared
+
+
+@click.command(
+    epilog="Examples:  edgeresnet convert resnet50.pth --classes labels.txt -o resnet50.onnx   |   "
+    "edgeresnet convert package/ResNet50/model.json --images ~/val"
+)
+@click.argument("weights")
+@click.option("--arch", help="Network; else read from the weights.")
+@click.option(
+    "--stride-in",
+    type=click.Choice(["1x1", "3x3"]),
+    help="v1 puts a bottleneck's stride in its 1x1 convolution, v1.5 in its 3x3. [3x3]",
+)
+@click.option("--classes", type=PATH, help="Class names: a text file, one a line, or JSON.")
+@click.option("--images", type=PATH, help="About 30 pictures: check against the training.")
+@click.option("--batch", type=click.IntRange(1, 256), default=1, help="Pictures per run. [1]")
+@preprocessing
+@click.option("-o", "--out", type=PATH, help="Output. [WEIGHTS' name + .onnx]")
+@shared
+def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:  # noqa: ARG001
+    """Convert trained WEIGHTS to a contract graph.
+
+    WEIGHTS: .pth, .pt, .safetensors, Keras' model.json, .onnx, or package.module:factory. The
+    preprocessing options say how the network was trained to see; with --images what is not said is
+    found out, and what is said wrongly is refused.
+    """
+    from edgeresnet.convert.stage import convert
+
+    overrides = preprocess_overrides(options)
+    out = options.pop("out") or Path(Path(weights.rpartition(":")[2]).stem + ".onnx")
+    with progress_bar(quiet=quiet) as progress:
+        report = convert(weights, out, preprocess=overrides, progress=progress, **options)
+    if as_json:
+        print_json(
+            {
+                "graph": str(report.graph.path),
+                "sha256": report.graph.sha256,
+                "arch": report.arch,
+                "parameters": report.parameters,
+                "classes": len(report.graph.labels),
+                "preprocess": report.graph.preprocess.model_dump(mode="json"),
+                "training_match": report.graph.evidence["training_match"],
+                "parity": report.graph.evidence["parity"],
+            }
+        )
+        return
+    if report.match is not None:
+        rows = [
+            (
+                v.candidate.name,
+                f"{v.divergence:.4f}",
+                f"{v.first_layer:.4f}",
+                f"{v.log_ratio:+.2f}",
+                f"{v.t:+.1f}",
+                "taken" if v is report.match.best else "",
+            )
+            for v in report.match.verdicts
+        ]
+        head = ("setting", "divergence", "first layer", "log ratio", "t", "")
+        print_table(f"training match on {report.match.pictures} pictures", head, rows)
+    parity = report.parity
+    rows2 = [
+        ("network", f"{report.arch}, {report.parameters:,} parameters"),
+        ("classes", len(report.graph.labels)),
+        ("training match", report.training_match),
+        ("parity", f"relative error {parity.relative_error:.1e} on {parity.pictures} pictures"),
+        ("written", report.graph.path),
+    ]
+    print_table("", ("what", "found"), rows2)
+    for path, why in report.unreadable.items():
+        say(f"skipped {path.name}: {why}", quiet=quiet)
+    if report.training_match == "unchecked":
+        say("the preprocessing is unchecked: pass --images DIR to check it against the training")

@@ -1,0 +1,189 @@
+"""Graph to bundle: checks, the vendor's compiler, golden inputs, proof, seal."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import edgeresnet
+from edgeresnet.backends import get_backend
+from edgeresnet.backends.onnxruntime.reference import open_model
+from edgeresnet.core.artifacts import Artifact, Graph
+from edgeresnet.core.bundle import (
+    GOLDEN,
+    SCHEMA_VERSION,
+    ArtifactEntry,
+    Bundle,
+    GoldenEntry,
+    LabelsEntry,
+    Manifest,
+    TensorEntry,
+    digests,
+    read_bundle,
+    seal,
+)
+from edgeresnet.core.contract import read_graph
+from edgeresnet.core.errors import GateError, ModelError
+from edgeresnet.core.files import check_output, whole_folder
+from edgeresnet.core.preprocess import Preprocess, fit
+from edgeresnet.core.progress import Progress, silent
+from edgeresnet.core.protocols import Backend, Mode
+from edgeresnet.core.target import Scheme, Target, load_target
+from edgeresnet.core.tensors import LOGITS, Pixels, TensorSpec
+from edgeresnet.datasets.procedural import draw_picture
+from edgeresnet.flow.golden import TOLERANCE, batch_feeds, worst_error
+
+_GOLDEN_PICTURES = 4
+_GOLDEN_SEED = 4
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """What ``compile`` made and found."""
+
+    bundle: Bundle
+    golden_error: float
+    tolerance: float
+    notes: tuple[str, ...]
+
+
+def compile_graph(
+    graph: Path | str,
+    out: Path | str,
+    *,
+    target: str = "generic-cpu",
+    force: bool = False,
+    progress: Progress = silent,
+) -> CompileReport:
+    """Compile the contract graph for ``target`` into the bundle folder ``out``.
+
+    Raises GateError when the compiled engine does not give ONNX Runtime's logits for the golden
+    pictures within tolerance, in any mode that ``run`` may load it in.
+    """
+    profile = load_target(target)
+    read = read_graph(Path(graph))
+    out = check_output(Path(out), force=force)
+    if out.exists() and not (out / "manifest.json").exists() and any(out.iterdir()):
+        raise ModelError(f"{out} is a folder, but not a bundle: not overwritten")
+    notes = _check(read, profile)
+    backend = get_backend(profile.backend)
+    progress("golden", 0, 3)
+    pictures, logits = _golden(read)
+    with whole_folder(out, force=force) as folder:
+        progress("compile", 1, 3)
+        artifact = backend.compile(read, profile, folder)
+        progress("prove", 2, 3)
+        error = _prove(backend, artifact, profile, pictures, logits)
+        tolerance = TOLERANCE[read.scheme]
+        if error > tolerance:
+            raise GateError(
+                f"{backend.name} {backend.version()} computes something else than ONNX Runtime: "
+                f"relative error {error:.2g} on the golden pictures, {tolerance:g} allowed",
+                hint="compile again; if it stays, the network does not suit this backend",
+            )
+        np.savez_compressed(folder / GOLDEN, pictures=pictures, logits=logits)
+        seal(folder, _manifest(read, profile, backend, artifact, error, folder))
+    progress("compile", 3, 3)
+    return CompileReport(read_bundle(out), error, tolerance, notes)
+
+
+def _check(graph: Graph, target: Target) -> tuple[str, ...]:
+    notes = []
+    if graph.scheme not in (Scheme.FLOAT, target.scheme):
+        notes.append(
+            f"the graph is quantized as {graph.scheme.value}, {target.name} runs "
+            f"{target.scheme.value} faster: quantize with --target {target.name}"
+        )
+    if target.architecture not in ("", platform.machine()):
+        notes.append(f"for {target.architecture}: proved on this {platform.machine()} machine")
+    for gate in ("parity", "training_match"):
+        if gate not in graph.evidence:
+            raise ModelError(
+                f"{graph.path}: no {gate} evidence", hint="convert the weights again"
+            )
+    if graph.evidence["training_match"]["verdict"] == "unchecked":
+        notes.append("preprocessing was never checked against the training: convert --images DIR")
+    return tuple(notes)
+
+
+def _golden(graph: Graph) -> tuple[Pixels, npt.NDArray[np.float32]]:
+    """Drawn pictures, and what ONNX Runtime makes of them with the graph as it is."""
+    run = open_model(graph.path)
+    scenes = [draw_picture(i, seed=_GOLDEN_SEED, size=(256, 256)) for i in range(_GOLDEN_PICTURES)]
+    pictures = np.stack([fit(scene.pixels, graph.preprocess) for scene in scenes])
+    logits = [run(batch_feeds(p, graph.batch))[LOGITS][0] for p in pictures]
+    return pictures, np.stack(logits).astype(np.float32)
+
+
+def _prove(
+    backend: Backend,
+    artifact: Artifact,
+    target: Target,
+    pictures: Pixels,
+    logits: npt.NDArray[np.float32],
+) -> float:
+    """The largest relative error over modes, sessions and pictures."""
+    worst = 0.0
+    for mode in Mode:
+        with backend.load(artifact, target, mode, None) as engine:
+            batch = engine.inputs[0].shape[0] or 1
+            for _ in range(engine.parallel):
+                session = engine.session()
+                for picture, expected in zip(pictures, logits, strict=True):
+                    outputs = session.infer(batch_feeds(picture, batch))
+                    worst = max(worst, worst_error(outputs, expected))
+    return worst
+
+
+def _manifest(
+    graph: Graph,
+    target: Target,
+    backend: Backend,
+    artifact: Artifact,
+    error: float,
+    folder: Path,
+) -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        made_with=_versions(),
+        model=f"sha256:{graph.sha256}",
+        task=graph.task,
+        target=target,
+        scheme=graph.scheme,
+        preprocess=Preprocess.model_validate(graph.preprocess),
+        labels=LabelsEntry(names=graph.labels.names, wordnet=graph.labels.wordnet),
+        artifact=ArtifactEntry(
+            entry=artifact.entry,
+            backend=artifact.backend,
+            backend_version=backend.version(),
+            normalisation=artifact.normalisation,
+            inputs=_entries(artifact.inputs),
+            outputs=_entries(artifact.outputs),
+        ),
+        golden=GoldenEntry(
+            pictures=_GOLDEN_PICTURES,
+            tolerance=TOLERANCE[graph.scheme],
+            at_compile=float(f"{error:.3g}"),
+        ),
+        files=digests(folder),
+        evidence=dict(graph.evidence),
+    )
+
+
+def _entries(specs: tuple[TensorSpec, ...]) -> tuple[TensorEntry, ...]:
+    return tuple(TensorEntry(name=s.name, dtype=s.dtype, shape=s.shape) for s in specs)
+
+
+def _versions() -> dict[str, str]:
+    found = {"edgeresnet": edgeresnet.__version__, "python": platform.python_version()}
+    for package in ("onnx", "onnxruntime", "openvino", "numpy", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

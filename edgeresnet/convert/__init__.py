@@ -1,0 +1,1 @@
+"""``edgeresnet convert``: a trained checkpoint to a contract graph that is proved equal to it."""

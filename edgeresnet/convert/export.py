@@ -1,0 +1,119 @@
+"""A torch module to an ONNX body with names that a person recognises."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from edgeresnet.core.errors import ModelError
+from edgeresnet.core.contract import OPSET, onnx_package
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def export_module(module: nn.Module, shape: tuple[int, int, int, int]) -> onnx.ModelProto:
+    """Trace ``module`` on a float32 NCHW input of ``shape``; BatchNorms stay nodes.
+
+    The tracing exporter is used on purpose: the newer one writes weights to a second file and has
+    produced wrong ResNets (pytorch#166797, #169178).
+    """
+    onnx = onnx_package()
+    buffer = io.BytesIO()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module.eval(),
+                (torch.zeros(shape),),
+                buffer,
+                opset_version=OPSET,
+                dynamo=False,
+                training=torch.onnx.TrainingMode.PRESERVE,
+                do_constant_folding=False,
+                input_names=["x"],
+                output_names=["y"],
+            )
+    except Exception as error:  # the exporter raises whatever the module's own code raises
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(
+            f"the network cannot be exported for an input of {'x'.join(map(str, shape))}: "
+            f"{reason[0][:200]}",
+            hint="a traceable nn.Module of one NCHW input and one output is needed",
+        ) from error
+    model = onnx.load_from_string(buffer.getvalue())
+    name_by_module(model)
+    return model  # type: ignore[no-any-return]
+
+
+def name_by_module(model: onnx.ModelProto) -> None:
+    """Name nodes and their outputs after the modules they come from, in place.
+
+    ``/layer1/layer1.0/conv1/Conv`` becomes ``layer1.0.conv1``; a second tensor of that name gets
+    a number.
+    """
+    graph = model.graph
+    outputs = {value.name for value in graph.output}
+    taken: dict[str, int] = {}
+    renamed: dict[str, str] = {}
+    for node in graph.node:
+        name = _module_path(node.name, node.op_type)
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        for i, output in enumerate(node.output):
+            if output and output not in outputs:
+                renamed[output] = node.name if i == 0 else f"{node.name}.{i}"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for i, name in enumerate(names):
+                names[i] = renamed.get(name, name)
+    del graph.value_info[:]
+
+
+def _module_path(name: str, op_type: str) -> str:
+    path: list[str] = []
+    for part in [p for p in name.split("/") if p][:-1]:
+        inside = bool(path) and part.startswith(f"{path[-1]}.")
+        path = [*path[:-1], part] if inside else [*path, part]
+    leaf = name.rsplit("/", 1)[-1]
+    joined = ".".join(path)
+    if not joined:
+        return leaf or op_type
+    own = leaf.startswith(("Conv", "BatchNorm", "Relu", "MaxPool", "Gemm", "GlobalAverage"))
+    return joined if own else f"{joined}.{leaf}"
+
+
+def parameters(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def module_outputs(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Logits, and every leaf module's output by the module's name, of one forward pass."""
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor):
+                outputs.setdefault(name, output.detach().clone().numpy())
+
+        return hook
+
+    handles = [
+        child.register_forward_hook(keep(name))
+        for name, child in module.named_modules()
+        if name and not list(child.children())
+    ]
+    try:
+        with torch.no_grad():
+            logits = module(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, outputs

@@ -1,0 +1,96 @@
+"""Fold each BatchNorm into the convolution before it, and keep what it knew of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeresnet.core.tensors import Array
+from edgeresnet.core.contract import onnx_package
+from edgeresnet.match.probe import NormStatistics
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
+    """Fold in place, in double precision; tensor name to what the norm expects of that tensor.
+
+    With input mean m and variance v kept from the training, weight g and bias b, the norm's output
+    has mean b and variance g^2 v / (v + eps) when the pictures are like those of the training;
+    the tensor of that name carries it before and after the fold. A norm that does not directly
+    follow a convolution of its own stays a node.
+    """
+    onnx = onnx_package()
+    graph = model.graph
+    inline_constants(graph)
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
+    producer = {name: node for node in graph.node for name in node.output}
+    uses: dict[str, int] = {}
+    for node in graph.node:
+        for name in node.input:
+            uses[name] = uses.get(name, 0) + 1
+    statistics: dict[str, NormStatistics] = {}
+    replaced: dict[str, Array] = {}
+    folded: list[Any] = []
+    for node in graph.node:
+        if node.op_type != "BatchNormalization":
+            continue
+        gamma, beta, mean, variance = (weights[n].astype(np.float64) for n in node.input[1:5])
+        eps = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        statistics[node.output[0]] = NormStatistics(beta, gamma**2 * variance / (variance + eps))
+        conv = producer.get(node.input[0])
+        if conv is None or conv.op_type != "Conv" or uses[node.input[0]] > 1:
+            continue
+        if uses[conv.input[1]] > 1:
+            continue
+        factor = gamma / np.sqrt(variance + eps)
+        bias = weights[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else 0.0
+        kernel = weights[conv.input[1]].astype(np.float64)
+        replaced[conv.input[1]] = kernel * factor[:, None, None, None]
+        bias_name = f"{conv.name}.bias" if len(conv.input) < 3 else conv.input[2]
+        replaced[bias_name] = beta + (bias - mean) * factor
+        if len(conv.input) < 3:
+            conv.input.append(bias_name)
+        conv.output[0] = node.output[0]
+        folded.append(node)
+    for node in folded:
+        graph.node.remove(node)
+    _replace_weights(graph, replaced)
+    return statistics
+
+
+def inline_constants(graph: Any) -> None:
+    """Make Constant nodes and Identities of weights plain initializers."""
+    onnx = onnx_package()
+    names = {w.name for w in graph.initializer}
+    alias: dict[str, str] = {}
+    gone = []
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            tensor = onnx.TensorProto()
+            tensor.CopyFrom(node.attribute[0].t)
+            tensor.name = node.output[0]
+            graph.initializer.append(tensor)
+            names.add(tensor.name)
+            gone.append(node)
+        elif node.op_type == "Identity" and alias.get(node.input[0], node.input[0]) in names:
+            alias[node.output[0]] = alias.get(node.input[0], node.input[0])
+            gone.append(node)
+    for node in gone:
+        graph.node.remove(node)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = alias.get(name, name)
+
+
+def _replace_weights(graph: Any, replaced: Mapping[str, Array]) -> None:
+    onnx = onnx_package()
+    used = {name for node in graph.node for name in node.input}
+    kept = [w for w in graph.initializer if w.name in used and w.name not in replaced]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    for name, value in replaced.items():
+        graph.initializer.append(onnx.numpy_helper.from_array(value.astype(np.float32), name))

@@ -1,0 +1,139 @@
+"""Files that appear whole or not at all, and digests of what they hold."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgeresnet.core.errors import DeviceError, UsageError
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def existing_file(path: Path, what: str) -> Path:
+    """``path`` when it is a readable, non-empty file; else a usage error that says which."""
+    if path.is_dir():
+        raise UsageError(f"{what}: {path} is a folder, a file is needed")
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise UsageError(f"{what}: no such file: {path}") from error
+    except PermissionError as error:
+        raise UsageError(f"{what}: no permission to read {path}") from error
+    except OSError as error:
+        raise UsageError(f"{what}: cannot read {path}: {error.strerror}") from error
+    if size == 0:
+        raise UsageError(f"{what}: {path} is empty", hint="was the download or copy interrupted?")
+    return path
+
+
+def check_output(path: Path, *, force: bool) -> Path:
+    """``path`` when something may be written there; says so before the work, not after it."""
+    if path.exists() and not force:
+        raise UsageError(f"output exists: {path}", hint="choose another -o, or pass --force")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(f"no such folder: {parent}", hint=f"mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"no permission to write in {parent}")
+    return path
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def disk_error(error: OSError, path: Path) -> DeviceError:
+    """What a failed write means to the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DeviceError(f"disk full while writing {path}", hint="free some space and try again")
+    return DeviceError(f"cannot write {path}: {error.strerror or error}")
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path]:
+    """A temporary path beside ``path``; it takes its place when the block ends well.
+
+    What is not a regular file (``/dev/stdout``, a pipe) is written as it is, never replaced.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise disk_error(error, path) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.absolute().parent)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, force: bool) -> Generator[Path]:
+    """A temporary folder beside ``path``; it takes its place when the block ends well.
+
+    With ``force`` an existing folder is moved aside first and deleted last.
+    """
+    parent = path.absolute().parent
+    try:
+        temporary = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        for file in sorted(temporary.rglob("*")):
+            _sync(file)
+        _sync(temporary)
+        if force and path.exists():
+            aside = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}.old."))
+            path.replace(aside / path.name)
+            temporary.replace(path)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            temporary.replace(path)
+        _sync(parent)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as a whole file."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,105 @@
+"""The seams. Whatever fits one of these can be plugged in; nothing else can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from edgeresnet.core.artifacts import Artifact, Graph
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.predictions import Prediction
+from edgeresnet.core.target import Target
+from edgeresnet.core.tensors import Tensors, TensorSpec
+
+
+class Mode(str, Enum):
+    """What an engine is loaded for."""
+
+    LATENCY = "latency"
+    """Live frames: the shortest way from one frame to its result."""
+    THROUGHPUT = "throughput"
+    """Files: the most frames a second."""
+
+
+class Session(Protocol):
+    """One place to run a model: own buffers and stream, one thread at a time."""
+
+    def infer(self, feeds: Tensors) -> Tensors:
+        """Run once. The result is the caller's until the next call on this session."""
+        ...
+
+
+class Engine(Protocol):
+    """A compiled model, loaded and ready; safe to share between threads."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+    @property
+    def parallel(self) -> int:
+        """How many sessions, each on its own thread, keep the device full."""
+        ...
+
+    def session(self) -> Session:
+        """A new session."""
+        ...
+
+
+class Backend(Protocol):
+    """One vendor's compiler and runtime."""
+
+    @property
+    def name(self) -> str: ...
+
+    def version(self) -> str:
+        """The vendor's version, as written into bundles."""
+        ...
+
+    def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:
+        """Compile ``graph`` for ``target`` into files in the existing, empty folder ``out``."""
+        ...
+
+    def load(
+        self, artifact: Artifact, target: Target, mode: Mode, cache: Path | None
+    ) -> AbstractContextManager[Engine]:
+        """Open ``artifact``; leaving the context frees the device.
+
+        ``cache`` is an existing folder of this user's where compiled code may be kept for the next
+        load; with ``None`` everything is compiled afresh.
+        """
+        ...
+
+
+class FrameSource(Protocol):
+    """Where frames come from. Iterating ends when the source does.
+
+    A source that captures what cannot become a frame (a file that is no picture, a corrupt video
+    frame) has an attribute ``dropped``, a mapping of reason to count, each also captured.
+    """
+
+    @property
+    def live(self) -> bool:
+        """Whether frames are lost when nobody takes them (a camera), or wait (a file)."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Task(Protocol):
+    """What the model is for: pixels to feeds, and outputs to a prediction."""
+
+    def feeds(self, frame: Frame) -> Tensors:
+        """The model's inputs for one frame, batch 1; the caller's until the next call."""
+        ...
+
+    def prediction(self, outputs: Tensors, frame: Frame) -> Prediction: ...
+
+
+class Sink(Protocol):
+    """Where predictions go. Opened as a context manager; closing flushes."""
+
+    def put(self, frame: Frame, prediction: Prediction) -> None: ...

@@ -1,0 +1,76 @@
+"""Strict reading of the files that cross a boundary: a wrong key is an error with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgeresnet.core.errors import EdgeError, ProfileError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Schema(BaseModel):
+    """A frozen value read from a file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+S = TypeVar("S", bound=Schema)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint for a word that is not one of ``known``."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def parse(
+    schema: type[S], data: Mapping[str, Any], what: str, error: type[EdgeError] = ProfileError
+) -> S:
+    """Build ``schema`` from ``data``; the first thing wrong becomes ``error`` about ``what``."""
+    try:
+        return schema.model_validate(data)
+    except ValidationError as caught:
+        first = caught.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = nearest(str(first["loc"][-1]), schema.model_fields)
+            raise error(f"{what}: unknown key {where!r}", hint=hint) from caught
+        if first["type"] == "missing":
+            raise error(f"{what}: missing {where!r}") from caught
+        got = repr(first.get("input"))[:60]
+        raise error(f"{what}: {where or 'value'}: {first['msg']}, got {got}") from caught
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The table in a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{what}: no such file: {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{what}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{what}: cannot read {path}: {error.strerror}") from error
+
+
+def read_json(text: str, what: str, error: type[EdgeError] = ProfileError) -> dict[str, Any]:
+    """The object in a JSON text."""
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as caught:
+        raise error(f"{what}: not valid JSON: {caught}") from caught
+    if not isinstance(data, dict):
+        raise error(f"{what}: a JSON object is needed, got {type(data).__name__}")
+    return data

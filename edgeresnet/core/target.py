@@ -1,0 +1,59 @@
+"""The device a model is compiled for, as told by a file in ``targets/``."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+
+from pydantic import Field
+
+from edgeresnet.core.errors import ProfileError
+from edgeresnet.core.schema import Schema, nearest, parse, read_toml
+from edgeresnet.core.shipped import profiles, shipped
+
+
+class Scheme(str, Enum):
+    """How INT8 is written into a graph; ``float`` is a graph without Q/DQ."""
+
+    FLOAT = "float"
+    U8_AFFINE = "u8-affine"
+    """Activations uint8 with a zero point, weights int8 per channel: OpenVINO, ONNX Runtime."""
+    S8_SYMMETRIC = "s8-symmetric"
+    """Everything int8 with zero point 0: TensorRT."""
+
+
+class Target(Schema):
+    """One device profile."""
+
+    name: str
+    description: str
+    backend: str
+    device: str
+    """The vendor's name for the device: an execution provider, ``CPU``, ``cuda:0``."""
+    scheme: Scheme
+    """The INT8 scheme that ``quantize`` writes for this device."""
+    architecture: str = ""
+    """``x86_64``, ``aarch64``, or empty for any."""
+    memory_mb: int = Field(gt=0)
+    """Memory that a run may count on."""
+    options: dict[str, str | int | float | bool] = {}
+    """Settings handed to the vendor's compiler as they are."""
+
+
+def target_names() -> list[str]:
+    """Names of the profiles that ship with edgeresnet, sorted."""
+    return profiles("targets")
+
+
+def load_target(name: str) -> Target:
+    """Read the shipped profile ``name``, or the profile in the file ``name`` (``*.toml``)."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = shipped("targets") / f"{name}.toml"
+        if "/" in name or not path.is_file():
+            raise ProfileError(f"no target named {name!r}", hint=nearest(name, target_names()))
+    what = f"target {path.stem}"
+    table = read_toml(path, what)
+    if "name" in table:
+        raise ProfileError(f"{what}: unknown key 'name'", hint="the file's name is the name")
+    return parse(Target, {**table, "name": path.stem}, what)

@@ -1,0 +1,1 @@
+"""Pictures with and without labels, from folders, CSV files and a seeded brush."""

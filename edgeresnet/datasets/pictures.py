@@ -1,0 +1,140 @@
+"""Find the pictures that a folder or a CSV file names."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeresnet.core.errors import UsageError
+from edgeresnet.core.files import existing_file
+from edgeresnet.core.pictures import is_picture, read_picture
+from edgeresnet.core.preprocess import Preprocess, fit
+from edgeresnet.core.tensors import Pixels
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture file, and the class that its folder or its CSV row gives it."""
+
+    path: Path
+    folder: str = ""
+    """Name of the class folder, or empty."""
+    class_index: int | None = None
+    """From a CSV file, or ``None``."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The picture files found at ``origin``."""
+
+    origin: Path
+    entries: tuple[Entry, ...]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether every picture came with a class of some form."""
+        return all(e.folder or e.class_index is not None for e in self.entries)
+
+
+def list_pictures(origin: Path, option: str) -> Listing:
+    """The pictures of ``--images DIR|CSV``: found, not yet read.
+
+    A folder: all pictures in it and below, class folders being those directly below it. A CSV: the
+    column ``file``, relative to the CSV or to ``images/`` beside it, and ``class_index`` if there.
+    """
+    if origin.is_dir():
+        entries = tuple(_in_folder(origin))
+    elif origin.suffix.lower() == ".csv":
+        entries = tuple(_in_csv(existing_file(origin, option), option))
+    elif not origin.exists():
+        raise UsageError(f"{option}: no such folder or CSV file: {origin}")
+    else:
+        raise UsageError(f"{option}: {origin} is neither a folder nor a CSV file")
+    if not entries:
+        raise UsageError(f"{option}: no pictures in {origin}", hint=".jpg .png .bmp .webp .tif")
+    return Listing(origin, entries)
+
+
+def _in_folder(origin: Path) -> Iterator[Entry]:
+    try:
+        paths = sorted(path for path in origin.rglob("*") if is_picture(path) and path.is_file())
+    except OSError as error:
+        raise UsageError(f"cannot read folder {origin}: {error.strerror}") from error
+    for path in paths:
+        inside = path.relative_to(origin).parts
+        yield Entry(path, inside[0] if len(inside) > 1 else "")
+
+
+def _in_csv(path: Path, option: str) -> Iterator[Entry]:
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{option}: {path} is not a CSV text file: {error}") from error
+    if not rows or "file" not in rows[0]:
+        raise UsageError(
+            f"{option}: {path} has no column 'file'", hint="first line: file,class_index"
+        )
+    for number, row in enumerate(rows, start=2):
+        name = row["file"] or ""
+        found = next(
+            (p for p in (path.parent / name, path.parent / "images" / name) if p.is_file()), None
+        )
+        if found is None:
+            raise UsageError(f"{option}: {path}, line {number}: no such file: {name!r}")
+        text = (row.get("class_index") or "").strip()
+        if text and not text.isdecimal():
+            raise UsageError(f"{option}: {path}, line {number}: class_index {text!r}")
+        yield Entry(found, class_index=int(text) if text else None)
+
+
+def digest(path: Path) -> str:
+    """Content digest of a picture file: what makes two pictures the same picture."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def choose(items: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+    """At most ``count`` of ``items``, seeded, balanced over the classes where there are any."""
+    rng = np.random.default_rng(seed)
+    groups: dict[str, list[Entry]] = {}
+    for item in items:
+        groups.setdefault(item.folder or str(item.class_index), []).append(item)
+    queues = [[group[i] for i in rng.permutation(len(group))] for group in groups.values()]
+    queues = [queues[i] for i in rng.permutation(len(queues))]
+    chosen: list[Entry] = []
+    while queues and len(chosen) < count:
+        for queue in queues:
+            if len(chosen) < count:
+                chosen.append(queue.pop())
+        queues = [queue for queue in queues if queue]
+    return chosen
+
+
+@dataclass
+class Unreadable:
+    """The pictures that could not be decoded, with the reason."""
+
+    reasons: dict[Path, str]
+
+    def raise_if_all(self, read: int, option: str) -> None:
+        """An error when not one picture could be read."""
+        if not read:
+            first = next(iter(self.reasons.values()), "no pictures")
+            raise UsageError(f"{option}: none of {len(self.reasons)} pictures is readable: {first}")
+
+
+def fitted(
+    entries: Iterable[Entry], preprocess: Preprocess, unreadable: Unreadable
+) -> Iterator[tuple[Entry, Pixels]]:
+    """Each readable picture, resized and cropped; the others are noted in ``unreadable``."""
+    for entry in entries:
+        try:
+            pixels = read_picture(entry.path)
+        except UsageError as error:
+            unreadable.reasons[entry.path] = error.what
+            continue
+        yield entry, fit(pixels, preprocess)

@@ -1,0 +1,1 @@
+"""What `edgeresnet demo` needs without any download."""

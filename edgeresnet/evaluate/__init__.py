@@ -1,0 +1,1 @@
+"""``edgeresnet evaluate``: how right a graph or a bundle is."""

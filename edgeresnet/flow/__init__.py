@@ -1,0 +1,1 @@
+"""Frames through proved engines, in order."""

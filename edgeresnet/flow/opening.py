@@ -1,0 +1,95 @@
+"""Open a bundle: every byte checked, every session proved on the golden pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeresnet.backends import get_backend
+from edgeresnet.core.bundle import Bundle, read_bundle
+from edgeresnet.core.errors import ModelError
+from edgeresnet.core.protocols import Engine, Mode, Session
+from edgeresnet.flow.golden import batch_feeds, worst_error
+
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class OpenBundle:
+    """A loaded bundle; each of ``sessions`` gave the golden logits within tolerance."""
+
+    bundle: Bundle
+    engine: Engine
+    sessions: tuple[Session, ...]
+    golden_error: float
+    """The largest relative error that any session had."""
+    recompiled: int
+    """How many times the engine was compiled wrongly and thrown away."""
+
+    @property
+    def batch(self) -> int:
+        """Pictures per run."""
+        return self.engine.inputs[0].shape[0] or 1
+
+
+@contextmanager
+def open_bundle(
+    path: Path, mode: Mode, *, sessions: int | None = None, use_cache: bool = True
+) -> Generator[OpenBundle]:
+    """Open the bundle at ``path`` with ``sessions`` sessions, by default as many as pay.
+
+    A session that misses the golden logits means that the compiler or its cache went wrong: the
+    engine is thrown away and compiled afresh, a few times, then it is an error.
+    """
+    bundle = read_bundle(path)
+    manifest = bundle.manifest
+    backend = get_backend(manifest.artifact.backend)
+    cache = _cache_folder(bundle, backend.version()) if use_cache else None
+    errors: list[float] = []
+    for attempt in range(_ATTEMPTS):
+        with ExitStack() as stack:
+            engine = stack.enter_context(
+                backend.load(bundle.artifact, manifest.target, mode, cache)
+            )
+            made = tuple(engine.session() for _ in range(sessions or engine.parallel))
+            error = max(prove(session, bundle, engine.inputs[0].shape[0] or 1) for session in made)
+            if error <= manifest.golden.tolerance:
+                yield OpenBundle(bundle, engine, made, error, attempt)
+                return
+        errors.append(error)
+        if cache is not None:
+            shutil.rmtree(cache, ignore_errors=True)
+            cache = None
+    raise ModelError(
+        f"bundle {path}: {backend.name} {backend.version()} computes something else than was "
+        f"proved: relative error {min(errors):.2g} in {_ATTEMPTS} compilations, "
+        f"{manifest.golden.tolerance:g} allowed",
+        hint="another version of the runtime? The manifest's made_with has the one that was proved",
+    )
+
+
+def prove(session: Session, bundle: Bundle, batch: int) -> float:
+    """The largest relative error of ``session`` on the golden pictures."""
+    pictures, logits = bundle.golden()
+    return max(
+        worst_error(session.infer(batch_feeds(picture, batch)), expected)
+        for picture, expected in zip(pictures, logits, strict=True)
+    )
+
+
+def _cache_folder(bundle: Bundle, version: str) -> Path | None:
+    """An owner-only folder for compiled code of this very bundle and runtime; none if denied."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    key = f"{bundle.manifest.artifact.backend}-{version}-{bundle.digest[:16]}"
+    folder = home / "edgeresnet" / "engines" / key
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o022:
+            return None
+    except OSError:
+        return None
+    return folder

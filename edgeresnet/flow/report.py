@@ -1,0 +1,67 @@
+"""What happened to the frames of a run, in figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from edgeresnet.flow.counters import Counters
+from edgeresnet.flow.stream import Result
+from edgeresnet.metrics.fingerprint import fingerprint
+from edgeresnet.metrics.timing import Durations
+
+STAGES = ("decode", "prepare", "infer", "finish")
+_WARM_UP_S = 0.5
+
+
+@dataclass
+class RunReport:
+    """What happened in a run, so far or in all."""
+
+    counters: Counters = field(default_factory=Counters)
+    latency: Durations = field(default_factory=Durations)
+    stages: dict[str, Durations] = field(default_factory=lambda: {s: Durations() for s in STAGES})
+    model: str = ""
+    recompiled: int = 0
+    _first_ns: int = 0
+    _last_ns: int = 0
+    _steady: int = 0
+
+    def add(self, result: Result) -> None:
+        """Take in one prediction."""
+        if not self._first_ns:
+            self._first_ns = result.done_ns
+        if result.done_ns - self._first_ns > _WARM_UP_S * 1e9 and not self._steady:
+            self._first_ns, self._steady = result.done_ns, 1
+        elif self._steady:
+            self._steady += 1
+        self._last_ns = max(self._last_ns, result.done_ns)
+        self.latency.add((result.done_ns - result.frame.captured_ns) / 1e6)
+        for name in STAGES:
+            self.stages[name].add(getattr(result, f"{name}_ns") / 1e6)
+
+    @property
+    def fps(self) -> float:
+        """Predictions a second once warm: the first half second is left out of a longer run."""
+        seconds = (self._last_ns - self._first_ns) / 1e9
+        count = (self._steady or self.counters.inferred) - 1
+        return count / seconds if seconds > 0 and count > 0 else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The run report of the README."""
+        return {
+            "model": self.model,
+            "frames": {
+                "captured": self.counters.captured,
+                "inferred": self.counters.inferred,
+                "dropped": dict(self.counters.dropped),
+            },
+            "fps": round(self.fps, 2),
+            "latency_ms": self.latency.as_json(),
+            "stages_ms": {name: round(d.percentile(50), 3) for name, d in self.stages.items()},
+            "recompiled": self.recompiled,
+            "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
+            "fingerprint": fingerprint(),
+        }

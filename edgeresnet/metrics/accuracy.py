@@ -1,0 +1,83 @@
+"""Top-k accuracy and agreement, each with its 95 % interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure in percent, and the 95 % interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of the interval, in points."""
+        return (self.high - self.low) / 2
+
+    def as_json(self) -> dict[str, float]:
+        """``{"value", "low", "high"}``, in percent."""
+        return {
+            "value": round(self.value, 3),
+            "low": round(self.low, 3),
+            "high": round(self.high, 3),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def proportion(hits: Bools) -> Interval:
+    """Share of true values, in percent, with Wilson's score interval."""
+    n = len(hits)
+    share = float(np.mean(hits))
+    middle = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    spread = math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n)) * _Z95 / (1 + _Z95**2 / n)
+    low, high = max(0.0, middle - spread), min(1.0, middle + spread)
+    return Interval(100 * share, 100 * min(low, share), 100 * max(high, share))
+
+
+def paired_drop(before: Bools, after: Bools) -> Interval:
+    """Points lost from ``before`` to ``after`` on the same pictures, with a paired interval.
+
+    Only pictures that changed matter: b were right and became wrong, c the other way round. The
+    interval is Agresti and Min's (2005): half a picture is added to each of the four cells of the
+    paired table, then Wald's formula for the difference of paired proportions.
+    """
+    n = len(before) + 2.0
+    b = float(np.sum(before & ~after)) + 0.5
+    c = float(np.sum(~before & after)) + 0.5
+    middle = (b - c) / n
+    spread = _Z95 * math.sqrt(max(b + c - (b - c) ** 2 / n, 0.0)) / n
+    value = (float(np.mean(before)) - float(np.mean(after))) * 100
+    return Interval(value, 100 * (middle - spread), 100 * (middle + spread))
+
+
+def pictures_needed(drop: Interval, pictures: int, bar: float) -> int:
+    """How many pictures would bring the half width of ``drop`` down to half of ``bar`` points."""
+    if bar <= 0:
+        return pictures
+    return math.ceil(pictures * (drop.half_width / (bar / 2)) ** 2)
+
+
+def top_k(logits: Floats, truth: npt.NDArray[np.int64], k: int) -> Bools:
+    """Whether the true class is among the ``k`` largest logits, a picture each."""
+    k = min(k, logits.shape[1])
+    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+    return np.asarray((best == truth[:, None]).any(axis=1))
+
+
+def same_label(one: Floats, other: Floats) -> Bools:
+    """Whether two networks give the same best class, a picture each."""
+    return np.asarray(one.argmax(1) == other.argmax(1))

@@ -1,0 +1,90 @@
+"""Whether the INT8 graph stays inside its accuracy budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeresnet.metrics.accuracy import (
+    Interval,
+    paired_drop,
+    pictures_needed,
+    proportion,
+    same_label,
+    top_k,
+)
+
+Floats = npt.NDArray[np.float32]
+UNLABELLED_MAX_DROP = 3.0
+"""Points of agreement that may go when there are no labels. Most labels that change belong to
+pictures that float is unsure of too: a ResNet-50 changes 2 % of labels and loses 0.3 points."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """INT8 beside float on the gate's pictures."""
+
+    pictures: int
+    max_drop: float
+    agreement: Interval
+    drop: Interval
+    """Points of top-1 lost, or of agreement where there are no labels."""
+    top1: tuple[Interval, Interval] | None
+    """Float and INT8, where there are labels."""
+    top5: tuple[Interval, Interval] | None
+
+    @property
+    def passed(self) -> bool:
+        """The point estimate decides."""
+        return self.drop.value <= self.max_drop
+
+    @property
+    def needed(self) -> int:
+        """Pictures that would make the interval narrow enough to tell."""
+        return pictures_needed(self.drop, self.pictures, self.max_drop)
+
+    @property
+    def metric(self) -> str:
+        """What the budget counts."""
+        return "top-1" if self.top1 is not None else "agreement with float"
+
+    def as_evidence(self) -> dict[str, Any]:
+        """For the graph's metadata and the manifest."""
+        found: dict[str, Any] = {
+            "verdict": "inside" if self.passed else "outside",
+            "metric": self.metric,
+            "pictures": self.pictures,
+            "max_drop": self.max_drop,
+            "drop": self.drop.as_json(),
+            "agreement": self.agreement.as_json(),
+        }
+        for name, pair in (("top1", self.top1), ("top5", self.top5)):
+            if pair is not None:
+                found[name] = {"float": pair[0].as_json(), "int8": pair[1].as_json()}
+        if self.needed > self.pictures:
+            found["note"] = f"n too small, need about {self.needed}"
+        return found
+
+
+def judge(float_: Floats, int8: Floats, truth: Sequence[int] | None, max_drop: float) -> Gate:
+    """Compare two sets of logits (pictures x classes); ``truth`` where labels are known."""
+    same = same_label(float_, int8)
+    agreement = proportion(same)
+    if truth is None:
+        lost = Interval(100 - agreement.value, 100 - agreement.high, 100 - agreement.low)
+        return Gate(len(float_), max_drop, agreement, lost, None, None)
+    right = np.array(truth, np.int64)
+    before, after = top_k(float_, right, 1), top_k(int8, right, 1)
+    before5, after5 = top_k(float_, right, 5), top_k(int8, right, 5)
+    return Gate(
+        len(float_),
+        max_drop,
+        agreement,
+        paired_drop(before, after),
+        (proportion(before), proportion(after)),
+        (proportion(before5), proportion(after5)),
+    )

@@ -1,0 +1,115 @@
+"""Write Quantize/Dequantize pairs into a float contract graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeresnet.core.target import Scheme
+from edgeresnet.core.tensors import Array
+from edgeresnet.core.contract import onnx_package
+from edgeresnet.quantize.placement import Placement
+from edgeresnet.quantize.ranges import Range, quantize_weight
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def insert(
+    model: onnx.ModelProto, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme
+) -> onnx.ModelProto:
+    """A copy of ``model`` with one Q/DQ pair a tensor, read by the placed nodes only.
+
+    Weights become INT8 constants behind a DequantizeLinear on axis 0. ``u8-affine`` also makes
+    biases INT32 in units of input scale times weight scale, as ONNX Runtime's integer kernels want
+    them; ``s8-symmetric`` leaves them in float, as TensorRT wants them.
+    """
+    onnx = onnx_package()
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
+    writer = _Writer(graph)
+    readers: dict[str, set[str]] = {}
+    for tensor, node in placement.edges:
+        readers.setdefault(tensor, set()).add(node)
+    shared = [name for name in placement.same_as if name not in readers]
+    nodes: list[Any] = []
+    for node in graph.node:
+        if node.name in placement.weighted:
+            nodes += _weights(node, weights, ranges[node.input[0]], scheme, writer)
+        for i, name in enumerate(node.input):
+            if node.name in readers.get(name, ()):
+                node.input[i] = f"{name}.dequantized"
+        nodes.append(node)
+        for output in node.output:
+            if output in readers or output in shared:
+                nodes += writer.pair(output, ranges[output])
+    for node in nodes:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            for i, name in enumerate(node.input):
+                if name in shared:
+                    node.input[i] = f"{name}.dequantized"
+    del graph.node[:]
+    graph.node.extend(nodes)
+    used = {name for node in graph.node for name in node.input}
+    kept = [w for w in graph.initializer if w.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return result
+
+
+class _Writer:
+    """Adds constants and Q/DQ nodes to one graph."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+        self._onnx = onnx_package()
+
+    def constant(self, name: str, value: Array) -> str:
+        self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
+        return name
+
+    def pair(self, tensor: str, found: Range) -> list[Any]:
+        kind = np.int8 if found.signed else np.uint8
+        scale = self.constant(f"{tensor}.scale", np.array(found.scale, np.float32))
+        zero = self.constant(f"{tensor}.zero_point", np.array(found.zero_point, kind))
+        make = self._onnx.helper.make_node
+        quantized, back = f"{tensor}.quantized", f"{tensor}.dequantized"
+        return [
+            make("QuantizeLinear", [tensor, scale, zero], [quantized], name=f"{tensor}.Quantize"),
+            make("DequantizeLinear", [quantized, scale, zero], [back], name=f"{tensor}.Dequantize"),
+        ]
+
+    def dequantize(self, name: str, value: Array, scale: Array) -> tuple[str, Any]:
+        """A constant behind a DequantizeLinear per channel, on axis 0."""
+        inputs = [
+            self.constant(f"{name}.quantized", value),
+            self.constant(f"{name}.scale", scale),
+            self.constant(f"{name}.zero_point", np.zeros(scale.shape, value.dtype)),
+        ]
+        output = f"{name}.dequantized"
+        node = self._onnx.helper.make_node(
+            "DequantizeLinear", inputs, [output], name=f"{name}.Dequantize", axis=0
+        )
+        return output, node
+
+
+def _weights(
+    node: Any, weights: Mapping[str, Array], found: Range, scheme: Scheme, writer: _Writer
+) -> list[Any]:
+    bias = weights[node.input[2]] if len(node.input) > 2 else None
+    integer_bias = bias is not None and scheme is Scheme.U8_AFFINE
+    weight, scale = quantize_weight(
+        weights[node.input[1]], bias if integer_bias else None, found.scale
+    )
+    node.input[1], dequantize = writer.dequantize(f"{node.name}.weight", weight, scale)
+    nodes = [dequantize]
+    if bias is not None and integer_bias:
+        unit = (np.float32(found.scale) * scale).astype(np.float32)
+        integers = np.rint(bias.astype(np.float64) / unit).astype(np.int32)
+        node.input[2], dequantize = writer.dequantize(f"{node.name}.bias", integers, unit)
+        nodes.append(dequantize)
+    return nodes

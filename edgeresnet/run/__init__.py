@@ -1,0 +1,1 @@
+"""``edgeresnet run``: frames in, predictions out, until the source ends or someone stops it."""

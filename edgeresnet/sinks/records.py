@@ -1,0 +1,120 @@
+"""The prediction line: what is said about one frame, as JSON."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.predictions import Classification, Prediction
+from edgeresnet.core.schema import Schema
+
+SCHEMA = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class LabelEntry(Schema):
+    """One class, best first in its list."""
+
+    class_id: int = Field(ge=0)
+    name: str
+    score: float = Field(ge=0, le=1)
+
+
+class BoxEntry(LabelEntry):
+    """One detected thing."""
+
+    xyxy: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the frame."""
+    track_id: int | None = None
+    """The same for the same thing in later frames; None without tracking."""
+
+
+class PredictionLine(Schema):
+    """One line of ``jsonl:``; what other programs may rely on."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    source: str
+    frame: int = Field(ge=0)
+    name: str | None = None
+    """The picture's file, when each frame has its own."""
+    captured_at: AwareDatetime
+    """UTC, from the wall clock as it was when the sink was opened."""
+    captured_ns: int
+    """The monotonic clock of the machine: compare lines with it, not with ``captured_at``."""
+    age_ms: float = Field(ge=0)
+    """From capture to this line."""
+    size: tuple[int, int]
+    """Width and height of the frame in pixels."""
+    model: str
+    labels: tuple[LabelEntry, ...] | None = None
+    boxes: tuple[BoxEntry, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> PredictionLine:
+        if (self.labels is None) == (self.boxes is None):
+            raise ValueError("either labels or boxes")
+        return self
+
+
+@dataclass(frozen=True)
+class WallClock:
+    """Monotonic times as UTC; one offset for all, so that the wall clock may jump meanwhile."""
+
+    offset_ns: int
+
+    @staticmethod
+    def now() -> WallClock:
+        """A clock that is right at this moment."""
+        return WallClock(time.time_ns() - time.monotonic_ns())
+
+    def utc(self, monotonic_ns: int) -> str:
+        """``2026-01-31T12:00:00.123Z``."""
+        moment = _EPOCH + timedelta(microseconds=(monotonic_ns + self.offset_ns) // 1000)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def record(frame: Frame, prediction: Prediction, model: str, clock: WallClock) -> dict[str, Any]:
+    """A :class:`PredictionLine` as plain lists, numbers and strings.
+
+    Written at camera rate, so built without the schema; the tests hold the two together.
+    """
+    line: dict[str, Any] = {"schema": SCHEMA, "source": frame.source, "frame": frame.index}
+    if frame.name:
+        line["name"] = frame.name
+    line["captured_at"] = clock.utc(frame.captured_ns)
+    line["captured_ns"] = frame.captured_ns
+    line["age_ms"] = round(max(0, time.monotonic_ns() - frame.captured_ns) / 1e6, 1)
+    line["size"] = [frame.width, frame.height]
+    line["model"] = model
+    if isinstance(prediction, Classification):
+        line["labels"] = [
+            {
+                "class_id": int(label.class_id),
+                "name": label.name,
+                "score": round(float(label.score), 6),
+            }
+            for label in prediction.labels
+        ]
+        return line
+    line["boxes"] = [
+        {
+            "class_id": int(class_id),
+            "name": name,
+            "score": round(float(score), 6),
+            "xyxy": [round(float(side), 2) for side in xyxy],
+            "track_id": None,
+        }
+        for xyxy, score, class_id, name in zip(
+            prediction.xyxy,
+            prediction.scores,
+            prediction.class_ids,
+            prediction.names,
+            strict=True,
+        )
+    ]
+    return line

@@ -1,0 +1,58 @@
+"""One label for the whole picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeresnet.core.errors import DeviceError
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.labels import Labels
+from edgeresnet.core.predictions import Classification, Label
+from edgeresnet.core.preprocess import Preprocess, fit
+from edgeresnet.core.tensors import IMAGE, LOGITS, Tensors
+
+
+@dataclass(frozen=True)
+class Classify:
+    """The ``top`` classes by softmax; labels below ``threshold`` are left out, the best stays."""
+
+    preprocess: Preprocess
+    labels: Labels
+    top: int
+    threshold: float
+
+    def feeds(self, frame: Frame) -> Tensors:
+        """The fitted picture, batch 1."""
+        return {IMAGE: fit(frame.pixels, self.preprocess)[None]}
+
+    def prediction(self, outputs: Tensors, frame: Frame) -> Classification:
+        """Labels, best first. Logits that are not finite are an error, never a label."""
+        logits = outputs[LOGITS][0]
+        scores = softmax(logits)
+        if not np.isfinite(scores).all():
+            raise DeviceError(
+                f"the model gave values that are not finite for frame {frame.index} "
+                f"of {frame.source}",
+                hint="run: edgeresnet evaluate BUNDLE --images DIR",
+            )
+        count = min(self.top, len(scores))
+        best = np.argpartition(-scores, count - 1)[:count]
+        best = best[np.argsort(-scores[best], kind="stable")]
+        found = [Label(int(i), self.labels.names[i], float(scores[i])) for i in best]
+        return Classification(
+            tuple(label for n, label in enumerate(found) if n == 0 or label.score >= self.threshold)
+        )
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Probabilities along the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float32)
+
+
+def task(preprocess: Preprocess, labels: Labels, *, top: int, threshold: float) -> Classify:
+    """The task for one worker."""
+    return Classify(preprocess, labels, top, threshold)
