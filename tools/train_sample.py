@@ -260,7 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="safetensors file to write")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentation")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=13)
     parser.add_argument("--pictures", type=int, default=24000, help="training pictures")
     parser.add_argument("--task", choices=["classify"], default="classify")
     parser.add_argument("--keep", type=Path, help="folder for drawn pictures, used again if there")

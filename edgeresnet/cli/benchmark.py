@@ -55,7 +55,7 @@ def command(
         ],
     )
     stages = ", ".join(f"{name} {ms:.2f}" for name, ms in report.stages_ms.items())
-    print_table("", (f"\nmedian ms of a frame: {stages}",), [])
+    click.echo(f"\nmedian ms of a frame: {stages}")
     if before is not None:
         rows = [
             (name, f"{was:.2f}", f"{now:.2f}", f"{now / was:.3f}" if was else "")

@@ -61,7 +61,9 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    if title:
+        click.echo(title)
+    table = Table(box=None, pad_edge=False, show_header=any(head))
     listed = [[str(cell) for cell in row] for row in rows]
     for i, name in enumerate(head):
         numeric = bool(listed) and all(_numeric(row[i]) for row in listed)
@@ -69,7 +71,11 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) 
     for row in listed:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 120
-    Console(highlight=False, width=width).print(table)
+    console = Console(highlight=False, width=width)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _numeric(text: str) -> bool:

@@ -80,8 +80,6 @@ def print_quantize(report: QuantizeReport) -> None:
     ]
     print_table("", ("what", "percent (95 % interval)"), rows)
     if gate.needed > gate.pictures:
-        print_table(
-            "", (f"the interval is wide: about {gate.needed} pictures would narrow it",), []
-        )
+        click.echo(f"the interval is wide: about {gate.needed} pictures would narrow it")
     layers = [(n.layer, f"{n.snr_db:.1f}", f"{n.lost_db:.1f}") for n in report.worst_layers[:5]]
     print_table("\nlayers that add most noise", ("layer", "SNR dB", "lost dB"), layers)

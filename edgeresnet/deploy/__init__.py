@@ -1,0 +1,1 @@
+"""``edgeresnet deploy``: convert, quantize and compile in one."""

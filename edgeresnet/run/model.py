@@ -1,0 +1,66 @@
+"""One bundle for one caller: open it, hand it pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgeresnet.core.bundle import Bundle
+from edgeresnet.core.errors import UsageError
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.pictures import read_picture
+from edgeresnet.core.predictions import Prediction
+from edgeresnet.core.protocols import Mode, Session, Task
+from edgeresnet.core.tensors import Pixels
+from edgeresnet.flow.opening import open_bundle
+from edgeresnet.tasks import make_task
+
+
+@dataclass
+class Model:
+    """A proved bundle; calls from several threads take turns."""
+
+    bundle: Bundle
+    _session: Session
+    _task: Task
+    _batch: int
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def predict(self, picture: Path | str | Pixels) -> Prediction:
+        """What the model says about one picture: a file, or BGR pixels (height, width, 3) uint8."""
+        if isinstance(picture, (str, Path)):
+            pixels = read_picture(Path(picture))
+        else:
+            pixels = picture
+            if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+                raise UsageError(
+                    f"a picture is uint8 height x width x 3 in BGR order, "
+                    f"got {pixels.dtype}{list(pixels.shape)}",
+                    hint="cv2.imread gives one",
+                )
+        frame = Frame(pixels, 0, 0)
+        with self._turn:
+            feeds = self._task.feeds(frame)
+            if self._batch > 1:
+                feeds = {name: value.repeat(self._batch, axis=0) for name, value in feeds.items()}
+            return self._task.prediction(self._session.infer(feeds), frame)
+
+
+@contextmanager
+def open_model(bundle: Path | str, *, top: int = 5) -> Generator[Model]:
+    """Open a bundle for single pictures: verified, proved, loaded for latency.
+
+    ::
+
+        with edgeresnet.open("resnet50.bundle") as model:
+            print(model.predict("cat.jpg").best.name)
+    """
+    with open_bundle(Path(bundle), Mode.LATENCY, sessions=1) as opened:
+        manifest = opened.bundle.manifest
+        task = make_task(manifest.task, manifest.preprocess, opened.bundle.labels, top=top)
+        yield Model(opened.bundle, opened.sessions[0], task, opened.batch)
