@@ -51,7 +51,7 @@ def load_definitions(wheel: Path, folder: Path) -> types.ModuleType:
         "torchvision.utils": {"_log_api_usage_once": lambda _: None},
         "torchvision.models._api": {
             "register_model": _undecorated,
-            "Weights": lambda **fields: types.SimpleNamespace(**fields),
+            "Weights": types.SimpleNamespace,
             "WeightsEnum": _NoWeights,
         },
         "torchvision.models._meta": {"_IMAGENET_CATEGORIES": []},
@@ -64,7 +64,8 @@ def load_definitions(wheel: Path, folder: Path) -> types.ModuleType:
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(members)
     found = importlib.util.spec_from_file_location("torchvision.models.resnet", source)
-    assert found is not None and found.loader is not None
+    assert found is not None
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module

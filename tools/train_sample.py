@@ -1,4 +1,4 @@
-"""Trains the sample network that ships with edgeresnet: a quarter-width ResNet-50 on drawn pictures.
+"""Trains the sample network that ships with edgeresnet: quarter-width ResNet-50, drawn pictures.
 
 About a quarter of an hour on two cores. Nothing is downloaded; the same seed draws the same
 pictures. Training pictures have seed 1, the 2000 validation pictures seed 2.
@@ -102,9 +102,7 @@ def to_tensor(pictures: Pictures) -> Tensor:
     return values.permute(0, 3, 1, 2)
 
 
-def batches(
-    data: Labelled, sides: list[int], seed: int, part: float = 1.0
-) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(data: Labelled, sides: list[int], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Augmented batches, one pass a side, prepared on a thread of their own."""
     rng = np.random.default_rng((seed, TRAIN_SEED))
 

@@ -18,6 +18,7 @@ from edgeresnet.core.errors import UsageError
 from edgeresnet.core.protocols import Mode, Session
 from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.golden import batch_feeds
+from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import OpenBundle, open_bundle
 from edgeresnet.flow.report import STAGES, RunReport
 from edgeresnet.flow.stream import Policy, predictions
@@ -86,6 +87,7 @@ def benchmark(
     """
     if seconds <= 0:
         raise UsageError("--seconds must be positive")
+    keep_freed_memory()
     cv2.setNumThreads(1)
     leg_s = max(seconds / (ROUNDS * LEGS), 0.2)
     with ExitStack() as stack:

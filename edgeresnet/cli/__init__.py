@@ -104,7 +104,10 @@ def _advice(error: click.ClickException) -> UsageError:
     """Click's errors in our two lines."""
     hint = ""
     if isinstance(error, click.NoSuchOption) and error.possibilities:
-        hint = f"did you mean {sorted(error.possibilities)[0]!r}?"
+        from difflib import get_close_matches
+
+        close = get_close_matches(error.option_name, error.possibilities, n=1, cutoff=0)
+        hint = f"did you mean {close[0]!r}?"
         what = f"no option named {error.option_name!r}"
     elif isinstance(error, click.UsageError):
         what = error.format_message().rstrip(".")

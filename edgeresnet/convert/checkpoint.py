@@ -72,6 +72,13 @@ def _refuse_lookalikes(path: Path, head: bytes) -> None:
         raise ModelError(f"{path} is a Git LFS pointer, not weights", hint="run: git lfs pull")
 
 
+    if path.suffix not in (".safetensors", ".json") and not head.startswith((b"PK", b"\x80")):
+        raise ModelError(
+            f"{path} is neither a torch checkpoint, safetensors, model.json nor ONNX",
+            hint="torch.save(model.state_dict(), 'weights.pth') writes a checkpoint",
+        )
+
+
 def _safetensors(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
@@ -152,7 +159,19 @@ def unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
         if prefix is None:
             break
         state = {key.removeprefix(prefix): value for key, value in state.items()}
+    state = _plain_head(state)
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _plain_head(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``fc.1.weight`` to ``fc.weight``: a linear layer behind a Dropout, as fine-tuning leaves it.
+
+    Dropout does nothing outside training; a head of several layers is left for the key check.
+    """
+    head = [key for key in state if key.startswith("fc.") and key.count(".") == 2]
+    if len(head) != 2 or len({key.split(".")[1] for key in head}) != 1:
+        return state
+    return {f"fc.{k.split('.')[2]}" if k in head else k: v for k, v in state.items()}
 
 
 def read_factory(name: str) -> torch.nn.Module:

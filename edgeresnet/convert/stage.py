@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import ValidationError
 
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.convert.build import network_of
@@ -216,9 +217,11 @@ def _said(source: Source, overrides: Mapping[str, Any], stride_in: str | None) -
         changes.setdefault("std", base.std[::-1])
     try:
         preprocess = Preprocess.model_validate({**base.model_dump(), **changes})
-    except ValueError as error:
-        reason = str(error).splitlines()[2].strip() if "\n" in str(error) else str(error)
-        raise UsageError(f"preprocessing: {reason.split(' [type=')[0]}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"{where} {first['msg'].removeprefix('Value error, ')}".strip()
+        raise UsageError(f"preprocessing: {message}") from error
     return Trained(preprocess, stride_in, frozenset(said))
 
 

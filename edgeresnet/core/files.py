@@ -75,6 +75,8 @@ def whole_file(path: Path) -> Generator[Path]:
 
     What is not a regular file (``/dev/stdout``, a pipe) is written as it is, never replaced.
     """
+    if path.is_dir():
+        raise UsageError(f"output {path} is a folder, a file name is needed")
     if path.exists() and not path.is_file():
         yield path
         return

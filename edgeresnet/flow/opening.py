@@ -38,14 +38,14 @@ class OpenBundle:
 
 @contextmanager
 def open_bundle(
-    path: Path, mode: Mode, *, sessions: int | None = None, use_cache: bool = True
+    bundle: Path | Bundle, mode: Mode, *, sessions: int | None = None, use_cache: bool = True
 ) -> Generator[OpenBundle]:
-    """Open the bundle at ``path`` with ``sessions`` sessions, by default as many as pay.
+    """Open a bundle with ``sessions`` sessions, by default as many as pay.
 
     A session that misses the golden logits means that the compiler or its cache went wrong: the
     engine is thrown away and compiled afresh, a few times, then it is an error.
     """
-    bundle = read_bundle(path)
+    bundle = read_bundle(bundle) if isinstance(bundle, Path) else bundle
     manifest = bundle.manifest
     backend = get_backend(manifest.artifact.backend)
     cache = _cache_folder(bundle, backend.version()) if use_cache else None
@@ -65,7 +65,7 @@ def open_bundle(
             shutil.rmtree(cache, ignore_errors=True)
             cache = None
     raise ModelError(
-        f"bundle {path}: {backend.name} {backend.version()} computes something else than was "
+        f"bundle {bundle.folder}: {backend.name} {backend.version()} computes something else than was "
         f"proved: relative error {min(errors):.2g} in {_ATTEMPTS} compilations, "
         f"{manifest.golden.tolerance:g} allowed",
         hint="another version of the runtime? The manifest's made_with has the one that was proved",

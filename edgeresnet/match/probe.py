@@ -43,7 +43,7 @@ bright, flat, blurred and tinted ones: a wrong channel order gives 0.05 to 0.28,
 0.64 and more, wrong mean and std 0.6 and more, and no wrong setting ever wins."""
 CLEARLY_BETTER_T = 3.0
 """Student's t of those log ratios over the layers; wrong settings give 4 to 28."""
-PICTURES = 32
+PICTURES = 24
 """Enough pictures; fewer than :data:`FEWEST` decide nothing."""
 FEWEST = 8
 _KL_CAP = 5.0

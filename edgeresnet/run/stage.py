@@ -9,8 +9,10 @@ from pathlib import Path
 
 import cv2
 
+from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.protocols import Mode
+from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, predictions
@@ -34,11 +36,13 @@ def run(
     """
     stop = stop or threading.Event()
     policy = policy or Policy()
+    keep_freed_memory()
     cv2.setNumThreads(1)  # the engine and the workers fill the cores; a third pool only fights
+    verified = read_bundle(Path(bundle))
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, stop=stop))
         mode = Mode.LATENCY if frames.live else Mode.THROUGHPUT
-        opened = stack.enter_context(open_bundle(Path(bundle), mode))
+        opened = stack.enter_context(open_bundle(verified, mode))
         manifest = opened.bundle.manifest
         opened_sinks = [
             stack.enter_context(

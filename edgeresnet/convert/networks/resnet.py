@@ -170,7 +170,7 @@ def _downsample(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
 
 
 class ResNet(nn.Module):
-    """float32 pictures (N, in_channels, H, W), normalised as in training, to logits (N, classes)."""
+    """Normalised float32 pictures (N, in_channels, H, W) to logits (N, classes)."""
 
     def __init__(self, spec: ResNetSpec) -> None:
         super().__init__()

@@ -42,14 +42,14 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def regular(corners: int, radius: float = 1.0, turn: float = 0.0) -> Points:
-    """Corners (n, 2) of a regular polygon about the origin; turn in degrees, 0 has a corner right."""
+    """Corners (n, 2) of a regular polygon about the origin; turn in degrees, 0: a corner right."""
     return arc(0, 0, radius, radius, turn, turn + 360, corners + 1)[:-1]
 
 
 def arc(
     x: float, y: float, rx: float, ry: float, start: float, stop: float, count: int = 24
 ) -> Points:
-    """Points (count, 2) along an ellipse's arc, angles in degrees, clockwise as seen (y is down)."""
+    """Points (count, 2) along an ellipse's arc, angles in degrees, clockwise (y is down)."""
     angle = np.linspace(np.radians(start), np.radians(stop), count)
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], 1).astype(np.float32)
 

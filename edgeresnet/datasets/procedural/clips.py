@@ -130,7 +130,7 @@ class Cast:
         turn_most = min(12.0, SHAPES[self.main_class(turn)].turn)
         start = turn * TURN_S
 
-        def path(time_s: float, pan: float) -> Placement | None:
+        def path(time_s: float, _pan: float) -> Placement | None:
             arriving = 1 - (time_s - start + TRAVEL_S / 2) / TRAVEL_S
             leaving = (time_s - start - TURN_S + TRAVEL_S / 2) / TRAVEL_S
             if turn == 0:
@@ -166,7 +166,7 @@ class Cast:
         y = share_y * self._height - (side * 0.46 if self.stage.upright else 0)
         turn = rng.uniform(-1, 1) * (4 if self.stage.upright else SHAPES[index].turn)
 
-        def path(time_s: float, pan: float) -> Placement | None:
+        def path(_time_s: float, pan: float) -> Placement | None:
             return Placement(x - pan, y, side, turn)
 
         return self._actor(index, side, rng, path)
@@ -183,7 +183,7 @@ class Cast:
         speed = (self._width + 2 * side) / (PASS_S * rng.uniform(0.7, 1.0))
         start = number * PASS_GAP_S
 
-        def path(time_s: float, pan: float) -> Placement | None:
+        def path(time_s: float, _pan: float) -> Placement | None:
             way = speed * (time_s - start) - side
             if not -side <= way <= self._width + side:
                 return None

@@ -33,7 +33,7 @@ class Placement:
         a = np.radians(self.turn)
         spin = np.asarray([(np.cos(a), np.sin(a)), (-np.sin(a), np.cos(a))])
         points = (UNIT_CORNERS + np.asarray(self.tilt)) @ spin * (self.side / 2)
-        return np.asarray(points + (self.x, self.y), np.float32)
+        return np.asarray(np.add(points, (self.x, self.y)), np.float32)
 
 
 @dataclass(frozen=True)

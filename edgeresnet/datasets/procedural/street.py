@@ -21,7 +21,7 @@ def street(rng: Rng, width: int, height: int) -> Pixels:
 
 
 def skyline(rng: Rng, width: int, height: int) -> Pixels:
-    """House fronts with windows, shrubs and lamps (height, width, 4), BGRA premultiplied, no sky."""
+    """House fronts with windows, shrubs, lamps (height, width, 4): BGRA premultiplied, no sky."""
     layer: Pixels = np.zeros((height, width, 4), np.uint8)
     foot = int(HORIZON * height) + 1
     left = -rng.uniform(0, 0.2) * height

@@ -126,21 +126,21 @@ def test_the_first_key_that_does_not_fit_is_named(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "message"),
     [
-        {"layers": (3, 4, 0, 3)},
-        {"width": 0.3},
-        {"width": 0.0},
-        {"classes": 0},
-        {"block": "basic", "groups": 32},
-        {"block": "basic", "stride_in": "1x1"},
-        {"block": "plain"},
-        {"stride_in": "7x7"},
-        {"groups": 32, "width_per_group": 4, "width": 0.125},
+        ({"layers": (3, 4, 0, 3)}, "layers is"),
+        ({"width": 0.3}, "multiple of 1/64"),
+        ({"width": 0.0}, "multiple of 1/64"),
+        ({"classes": 0}, "classes is 0"),
+        ({"block": "basic", "groups": 32}, "basic blocks take"),
+        ({"block": "basic", "stride_in": "1x1"}, "no 1x1 convolution"),
+        ({"block": "plain"}, "block is 'plain'"),
+        ({"stride_in": "7x7"}, "stride_in is '7x7'"),
+        ({"groups": 32, "width_per_group": 4, "width": 0.125}, "no channel"),
     ],
 )
-def test_impossible_specs_cannot_be_written(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
+def test_impossible_specs_cannot_be_written(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(ARCHITECTURES["resnet50"], **wrong)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,46 @@
+# make demo     the whole way on the embedded sample network (two minutes; results in demo-out/)
+# make test     every test        make check     form, types, house rules
+#
+# PIP_FLAGS goes to every pip install. Where no GPU is used, a CPU-only torch saves gigabytes:
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+# the first interpreter that runs, is new enough for the host part and can make environments
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && { echo $$python; break; }; done)
+PIP := .venv/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS)
+STAMP := .venv/installed
+
+.PHONY: .venv demo test check format clean
+.DEFAULT_GOAL := demo
+
+.venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { \
+	  echo "error: no Python 3.11 or later with venv found" >&2; \
+	  echo "hint: apt install python3-venv, or make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(PIP) $$(grep '^torch==' constraints.txt)
+	$(PIP) -c constraints.txt -e ".[convert,openvino,evaluate,report,dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	.venv/bin/edgeresnet demo -o demo-out --force
+
+test: $(STAMP)
+	.venv/bin/pytest
+
+check: $(STAMP)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/pytest tests/house
+
+format: $(STAMP)
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean:
+	rm -rf .venv demo-out build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""``edgeresnet doctor``: what this machine can do, and what is missing."""

@@ -1,0 +1,1 @@
+"""``edgeresnet fetch``: official weights from their publisher, digests checked."""
