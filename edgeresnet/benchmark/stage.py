@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import threading
 import time
@@ -15,8 +16,10 @@ import cv2
 import psutil
 
 from edgeresnet.core.errors import UsageError
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Mode, Session
 from edgeresnet.core.tensors import Tensors
+from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.golden import batch_feeds
 from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import OpenBundle, open_bundle
@@ -24,7 +27,6 @@ from edgeresnet.flow.report import STAGES, RunReport
 from edgeresnet.flow.stream import Policy, predictions
 from edgeresnet.metrics.fingerprint import fingerprint
 from edgeresnet.metrics.timing import Durations
-from edgeresnet.core.progress import Progress, silent
 from edgeresnet.sources import open_source
 from edgeresnet.tasks import make_task
 
@@ -50,6 +52,9 @@ class BenchmarkReport:
     """What the cores allow: 1 / ((decode + prepare) / cores + 1 / engine rate)."""
     latency: Durations
     stages_ms: Mapping[str, float]
+    frames: Counters
+    """Of the end-to-end legs, the warm-up left out."""
+    recompiled: int
     cores: int
 
     def as_json(self) -> dict[str, Any]:
@@ -57,6 +62,7 @@ class BenchmarkReport:
         return {
             "model": self.model,
             "source": self.source,
+            "frames": self.frames.as_json(),
             "engine": {
                 "fps": round(self.engine_fps, 2),
                 "latency_ms": self.engine_latency.as_json(),
@@ -68,6 +74,7 @@ class BenchmarkReport:
             "decode_prepare_ms": round(self.prepare_ms, 3),
             "latency_ms": self.latency.as_json(),
             "stages_ms": dict(self.stages_ms),
+            "recompiled": self.recompiled,
             "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
             "fingerprint": fingerprint(),
         }
@@ -85,22 +92,22 @@ def benchmark(
     The legs: the engine alone for throughput, the engine alone for latency, decoding and fitting
     alone, and all of it end to end from ``source``. A warm-up round is not counted.
     """
-    if seconds <= 0:
-        raise UsageError("--seconds must be positive")
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"--seconds must be positive, got {seconds:g}")
     keep_freed_memory()
     cv2.setNumThreads(1)
     leg_s = max(seconds / (ROUNDS * LEGS), 0.2)
     with ExitStack() as stack:
-        many = stack.enter_context(open_bundle(Path(bundle), Mode.THROUGHPUT))
+        many = stack.enter_context(open_bundle(Path(bundle), Mode.THROUGHPUT, spare=1))
         one = stack.enter_context(open_bundle(Path(bundle), Mode.LATENCY, sessions=1))
         feeds = batch_feeds(many.bundle.golden()[0][0], many.batch)
         engine_rates, prepare_ms, rates = [], [], []
         engine_latency, latency = Durations(), Durations()
-        stages = {name: Durations() for name in STAGES}
+        stages, frames = {name: Durations() for name in STAGES}, Counters()
         for round_ in range(ROUNDS + 1):
             warm = round_ > 0
             span = leg_s if warm else min(leg_s, 0.3)
-            engine_rate = _engine(many.sessions, feeds, span) * many.batch
+            engine_rate = _engine(many.sessions[: many.engine.parallel], feeds, span) * many.batch
             times = _one_session(one.sessions[0], feeds, span)
             core_ms = _decode_and_prepare(many, source, span)
             report = _end_to_end(many, source, span)
@@ -112,8 +119,14 @@ def benchmark(
             rates.append(report.fps)
             _merge(engine_latency, times)
             _merge(latency, report.latency)
+            frames.include(report.counters)
             for name in STAGES:
                 _merge(stages[name], report.stages[name])
+        if not statistics.median(rates):
+            raise UsageError(
+                f"{source} gave too few frames to tell a rate in {leg_s:.1f} s",
+                hint="more --seconds, or FILE?loop=1 for a short file",
+            )
         cores = int(fingerprint()["cores"] or 1)
         engine_fps, core_ms = statistics.median(engine_rates), statistics.median(prepare_ms)
         return BenchmarkReport(
@@ -126,6 +139,8 @@ def benchmark(
             1 / (core_ms / 1e3 / cores + 1 / engine_fps),
             latency,
             {name: round(stages[name].percentile(50), 3) for name in STAGES},
+            frames,
+            many.recompiled + one.recompiled,
             cores,
         )
 
@@ -183,11 +198,12 @@ def _end_to_end(opened: OpenBundle, source: str, seconds: float) -> RunReport:
     timer = threading.Timer(seconds, stop.set)
     with open_source(source, stop=stop) as frames:
         timer.start()
-        results = predictions(frames, opened, Policy(), report.counters, stop)
-        with closing(results):  # type: ignore[type-var]
-            for result in results:
-                report.add(result)
-        timer.cancel()
+        try:
+            with closing(predictions(frames, opened, Policy(), report.counters, stop)) as results:
+                for result in results:
+                    report.add(result)
+        finally:
+            timer.cancel()
     return report
 
 
@@ -196,8 +212,6 @@ def _merge(into: Durations, other: Durations) -> None:
     into.total += other.total
     into.sum_ms += other.sum_ms
     into.max_ms = max(into.max_ms, other.max_ms)
-
-
 
 
 def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[tuple[str, float, float]]:
@@ -219,5 +233,3 @@ def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[tuple[str
         if all(isinstance(value, (int, float)) for value in values):
             rows.append((name, float(values[0]), float(values[1])))
     return rows
-
-

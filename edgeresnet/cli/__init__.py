@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from edgeresnet import __version__
-from edgeresnet.core.errors import EdgeError, UsageError
+from edgeresnet.core.errors import EdgeError, MissingBackendError, UsageError
 
 COMMANDS = {
     "convert": "trained weights to a contract graph (ONNX), proved equal",
@@ -28,6 +28,14 @@ COMMANDS = {
     "doctor": "what this machine can do, and what is missing",
 }
 """Command to its line of help; the module ``edgeresnet.cli.<command>`` has ``command``."""
+EXTRAS = {
+    "onnx": "quantize",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "safetensors": "convert",
+    "torch": "convert",
+}
+"""A package that is not in the base, to the extra that installs it."""
 
 
 class _Commands(click.Group):
@@ -67,16 +75,16 @@ def cli() -> None:
     """Take a trained ResNet to INT8 on an edge device, every step proved."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for each family
     """Run one command and return its exit code. The only place that catches ``EdgeError``."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     debug = "--debug" in arguments
     try:
-        cli.main(arguments, prog_name="edgeresnet", standalone_mode=False)
+        code = cli.main(arguments, prog_name="edgeresnet", standalone_mode=False)
         sys.stdout.flush()
     except EdgeError as error:
         if debug:
-            raise
+            traceback.print_exception(error)
         _report(error, as_json="--json" in arguments)
         return error.exit_code
     except click.exceptions.Exit as exit_:
@@ -93,11 +101,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         click.echo("error: out of memory\nhint: a smaller --batch or --size", err=True)
         return 6
-    except Exception:  # noqa: BLE001  a bug: its traceback is what helps
-        traceback.print_exc()
-        click.echo(f"edgeresnet {__version__}: this is a bug, please report it", err=True)
-        return 1
-    return 0
+    except Exception as error:  # noqa: BLE001  a bug, or a package that is not here
+        return _unexpected(error, arguments)
+    return code if isinstance(code, int) else 0  # a command that called Context.exit
+
+
+def _unexpected(error: Exception, arguments: list[str]) -> int:
+    """A package that one of our extras brings, or a bug: then its traceback is what helps."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package in EXTRAS and "--debug" not in arguments:
+        what = f"{arguments[0]} needs the package {package}, which is not installed"
+        hint = f"pip install 'edgeresnet[{EXTRAS[package]}]'"
+        _report(MissingBackendError(what, hint=hint), as_json="--json" in arguments)
+        return MissingBackendError.exit_code
+    traceback.print_exception(error)
+    click.echo(f"edgeresnet {__version__}: this is a bug, please report it", err=True)
+    return 1
 
 
 def _advice(error: click.ClickException) -> UsageError:

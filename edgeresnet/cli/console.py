@@ -71,7 +71,7 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) 
     for row in listed:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else 120
-    console = Console(highlight=False, width=width)
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():

@@ -63,11 +63,12 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
                 f"{v.first_layer:.4f}",
                 f"{v.log_ratio:+.2f}",
                 f"{v.t:+.1f}",
+                f"{v.surer_t:+.1f}",
                 "taken" if v is report.match.best else "",
             )
             for v in report.match.verdicts
         ]
-        head = ("setting", "divergence", "first layer", "log ratio", "t", "")
+        head = ("setting", "divergence", "first layer", "log ratio", "t", "surer t", "")
         print_table(f"training match on {report.match.pictures} pictures", head, rows)
     parity = report.parity
     rows2 = [

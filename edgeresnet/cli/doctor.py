@@ -14,7 +14,7 @@ from edgeresnet.core.errors import MissingBackendError
 @click.command(epilog="Example: edgeresnet doctor --json")
 @shared
 @click.pass_context
-def command(context: click.Context, *, as_json: bool, quiet: bool, **_: Any) -> None:
+def command(context: click.Context, /, *, as_json: bool, quiet: bool, **_: Any) -> None:
     """What this machine can do, and what is missing.
 
     Exit code 0 when a bundle can be run here, 3 when no runtime works.

@@ -24,11 +24,12 @@ from edgeresnet.core.bundle import (
     Manifest,
     TensorEntry,
     digests,
+    is_sealed,
     read_bundle,
     seal,
 )
 from edgeresnet.core.contract import read_graph
-from edgeresnet.core.errors import GateError, ModelError
+from edgeresnet.core.errors import GateError, ModelError, UsageError
 from edgeresnet.core.files import check_output, whole_folder
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
@@ -67,9 +68,7 @@ def compile_graph(
     """
     profile = load_target(target)
     read = read_graph(Path(graph))
-    out = check_output(Path(out), force=force)
-    if out.exists() and not (out / "manifest.json").exists() and any(out.iterdir()):
-        raise ModelError(f"{out} is a folder, but not a bundle: not overwritten")
+    out = check_bundle_output(Path(out), force=force)
     notes = _check(read, profile)
     backend = get_backend(profile.backend)
     progress("golden", 0, 3)
@@ -92,6 +91,14 @@ def compile_graph(
     return CompileReport(read_bundle(out), error, tolerance, notes)
 
 
+def check_bundle_output(out: Path, *, force: bool) -> Path:
+    """``out`` when a bundle may be written there; whatever else is there is never replaced."""
+    check_output(out, force=force)
+    if out.exists() and not is_sealed(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"{out} is no bundle: not overwritten", hint="choose another -o")
+    return out
+
+
 def _check(graph: Graph, target: Target) -> tuple[str, ...]:
     notes = []
     if graph.scheme not in (Scheme.FLOAT, target.scheme):
@@ -103,9 +110,7 @@ def _check(graph: Graph, target: Target) -> tuple[str, ...]:
         notes.append(f"for {target.architecture}: proved on this {platform.machine()} machine")
     for gate in ("parity", "training_match"):
         if gate not in graph.evidence:
-            raise ModelError(
-                f"{graph.path}: no {gate} evidence", hint="convert the weights again"
-            )
+            raise ModelError(f"{graph.path}: no {gate} evidence", hint="convert the weights again")
     if graph.evidence["training_match"]["verdict"] == "unchecked":
         notes.append("preprocessing was never checked against the training: convert --images DIR")
     return tuple(notes)

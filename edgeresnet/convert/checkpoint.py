@@ -71,7 +71,6 @@ def _refuse_lookalikes(path: Path, head: bytes) -> None:
     if text.startswith(b"version https://git-lfs"):
         raise ModelError(f"{path} is a Git LFS pointer, not weights", hint="run: git lfs pull")
 
-
     if path.suffix not in (".safetensors", ".json") and not head.startswith((b"PK", b"\x80")):
         raise ModelError(
             f"{path} is neither a torch checkpoint, safetensors, model.json nor ONNX",

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeresnet.core.tensors import Array
 from edgeresnet.core.contract import onnx_package
-from edgeresnet.match.probe import NormStatistics
+from edgeresnet.match.moments import NormStatistics
 
 if TYPE_CHECKING:
     import onnx

@@ -30,6 +30,7 @@ from edgeresnet.core.tensors import Pixels, TensorSpec
 
 SCHEMA_VERSION = "1.0"
 MANIFEST, SEAL, GOLDEN = "manifest.json", "manifest.sha256", "golden.npz"
+_COPY_AGAIN = "copy the bundle again from where it was made, or compile it again"
 
 
 class TensorEntry(Schema):
@@ -127,6 +128,11 @@ def is_bundle(path: Path) -> bool:
     return path.is_dir() and (path / MANIFEST).exists()
 
 
+def is_sealed(path: Path) -> bool:
+    """Whether ``path`` was a bundle once, damaged or not: nothing else has manifest and seal."""
+    return (path / MANIFEST).is_file() and (path / SEAL).is_file()
+
+
 def seal(folder: Path, manifest: Manifest) -> None:
     """Write the manifest and its seal into ``folder``, last."""
     text = manifest.model_dump_json(indent=2) + "\n"
@@ -149,52 +155,65 @@ def read_bundle(folder: Path) -> Bundle:
         raise UsageError(
             f"{folder} is not a bundle (a bundle is a folder)", hint="edgeresnet compile makes one"
         )
-    manifest_path, seal_path = folder / MANIFEST, folder / SEAL
-    if not manifest_path.is_file():
+    if not (folder / MANIFEST).exists():
         raise ModelError(
             f"{folder} is not a bundle: no {MANIFEST}", hint="edgeresnet compile makes one"
         )
     try:
-        data = manifest_path.read_bytes()
-        sealed = seal_path.read_bytes() if seal_path.is_file() else b""
+        data = _sealed_manifest(folder)
+        what = f"bundle {folder}: {MANIFEST}"
+        table = read_json(data, what, ModelError)
+        _check_version(str(table.get("schema_version", "")), folder)
+        manifest = parse(Manifest, table, what, ModelError)
+        _check_files(folder, manifest)
     except OSError as error:
         raise UsageError(f"bundle {folder}: cannot read: {error.strerror}") from error
-    digest = hashlib.sha256(data).hexdigest()
-    expected = f"{digest}  {MANIFEST}\n".encode()
-    if sealed != expected:
+    return Bundle(folder, manifest, hashlib.sha256(data).hexdigest())
+
+
+def _sealed_manifest(folder: Path) -> bytes:
+    """The manifest's bytes, when they are those that were sealed."""
+    for name in (MANIFEST, SEAL):
+        _check_plain(folder, name)
+    data = (folder / MANIFEST).read_bytes()
+    expected = f"{hashlib.sha256(data).hexdigest()}  {MANIFEST}\n".encode()
+    if (folder / SEAL).read_bytes() != expected:
         raise ModelError(
-            f"bundle {folder}: {MANIFEST} does not match its seal",
-            hint="copy the bundle again from where it was made, or compile it again",
+            f"bundle {folder}: {MANIFEST} does not match its seal, {SEAL}", hint=_COPY_AGAIN
         )
-    table = read_json(data.decode("utf-8"), f"bundle {folder}", ModelError)
-    _check_version(str(table.get("schema_version", "")), folder)
-    manifest = parse(Manifest, table, f"bundle {folder}: {MANIFEST}", ModelError)
-    _check_files(folder, manifest)
-    return Bundle(folder, manifest, digest)
+    return data
+
+
+def _check_plain(folder: Path, name: str) -> None:
+    path = folder / name
+    if path.parent != folder or not path.is_file() or path.is_symlink():
+        raise ModelError(
+            f"bundle {folder}: {name} is missing or no file of its own", hint=_COPY_AGAIN
+        )
 
 
 def _check_version(version: str, folder: Path) -> None:
-    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+    if version.split(".", maxsplit=1)[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
         raise ModelError(
             f"bundle {folder}: schema_version {version or 'missing'}, this edgeresnet reads "
-            f"{SCHEMA_VERSION.split('.')[0]}.x",
+            f"{SCHEMA_VERSION.split('.', maxsplit=1)[0]}.x",
             hint="install the edgeresnet that made it, or compile the graph again",
         )
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    present = {path.name for path in folder.iterdir()} - {MANIFEST, SEAL}
-    hint = "copy the bundle again from where it was made, or compile it again"
-    if extra := sorted(present - set(manifest.files)):
-        raise ModelError(f"bundle {folder}: {extra[0]} is not in the manifest", hint=hint)
+    present = {path.name for path in folder.iterdir()}
+    if extra := sorted(present - {MANIFEST, SEAL, *manifest.files}):
+        raise ModelError(f"bundle {folder}: {extra[0]} is not in the manifest", hint=_COPY_AGAIN)
+    for name in (manifest.artifact.entry, GOLDEN):
+        if name not in manifest.files:
+            raise ModelError(f"bundle {folder}: {MANIFEST} does not list {name}", hint=_COPY_AGAIN)
     for name, expected in manifest.files.items():
-        path = folder / name
-        if name not in present or not path.is_file() or path.is_symlink():
-            raise ModelError(f"bundle {folder}: {name} is missing", hint=hint)
-        found = sha256_file(path)
+        _check_plain(folder, name)
+        found = sha256_file(folder / name)
         if found != expected:
             raise ModelError(
                 f"bundle {folder}: {name} was changed: sha256 {found[:12]}…, "
                 f"expected {expected[:12]}…",
-                hint=hint,
+                hint=_COPY_AGAIN,
             )

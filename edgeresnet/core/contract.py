@@ -124,8 +124,8 @@ def graph_of(model: onnx.ModelProto, path: Path) -> Graph:
             scheme=Scheme(metadata["scheme"]),
             preprocess=from_json(metadata["preprocess"], f"{path}: preprocess"),
             labels=Labels.from_json(metadata["labels"]),
-            inputs=_specs(model.graph.input),
-            outputs=_specs(model.graph.output),
+            inputs=tensor_specs(model.graph.input),
+            outputs=tensor_specs(model.graph.output),
             evidence=json.loads(metadata["evidence"]),
         )
     except (KeyError, ValueError) as error:
@@ -141,7 +141,8 @@ def save_onnx(model: onnx.ModelProto, path: Path) -> Graph:
     return graph_of(model, path)
 
 
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
+def tensor_specs(values: Any) -> tuple[TensorSpec, ...]:
+    """What a graph's ``input`` or ``output`` says of each tensor."""
     onnx = onnx_package()
     return tuple(
         TensorSpec(

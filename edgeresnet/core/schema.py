@@ -65,11 +65,13 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise UsageError(f"{what}: cannot read {path}: {error.strerror}") from error
 
 
-def read_json(text: str, what: str, error: type[EdgeError] = ProfileError) -> dict[str, Any]:
+def read_json(
+    text: str | bytes, what: str, error: type[EdgeError] = ProfileError
+) -> dict[str, Any]:
     """The object in a JSON text."""
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as caught:
+    except (ValueError, RecursionError) as caught:  # not JSON, not UTF-8, or a number too long
         raise error(f"{what}: not valid JSON: {caught}") from caught
     if not isinstance(data, dict):
         raise error(f"{what}: a JSON object is needed, got {type(data).__name__}")

@@ -121,7 +121,7 @@ def _targets() -> list[str]:
 @contextmanager
 def _fresh(folder: Path, *, force: bool) -> Iterator[None]:
     """An empty folder of our own; only one that a demo made before is replaced."""
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         if not force or not (folder / _MARKER).exists():
             raise UsageError(
                 f"output exists: {folder}",
@@ -148,7 +148,7 @@ def _write_sheet(path: Path, bundle: Path, pictures: Path) -> None:
     """A sheet of pictures with their labels, one of each of the first classes."""
     folders = sorted(p for p in pictures.iterdir() if p.is_dir())
     step = max(1, len(folders) // (_COLUMNS * _ROWS))
-    chosen = [sorted(f.iterdir())[0] for f in folders[::step]][: _COLUMNS * _ROWS]
+    chosen = [min(f.iterdir()) for f in folders[::step]][: _COLUMNS * _ROWS]
     tiles: list[Pixels] = []
     with open_model(bundle, top=3) as model:
         for file in chosen:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeresnet.compile.stage import CompileReport, compile_graph
+from edgeresnet.compile.stage import CompileReport, check_bundle_output, compile_graph
 from edgeresnet.convert.stage import ConvertReport, convert
-from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.target import load_target
 from edgeresnet.quantize.stage import QuantizeReport, quantize
@@ -41,7 +40,7 @@ def deploy(
     The pictures also check the preprocessing against the training. The graphs in between are
     dropped; the bundle's evidence tells of them.
     """
-    out = check_output(Path(out), force=force)
+    out = check_bundle_output(Path(out), force=force)
     load_target(target)
     with tempfile.TemporaryDirectory(prefix="edgeresnet-") as scratch:
         graph, int8 = Path(scratch) / "graph.onnx", Path(scratch) / "graph.int8.onnx"

@@ -61,8 +61,8 @@ def decoding() -> Check:
                 writer.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="bgr24")))
             writer.mux(stream.encode(None))
         buffer.seek(0)
-        with av.open(buffer) as reader:
-            decoded = sum(1 for _ in reader.decode(video=0))
+        with av.open(buffer, "r") as reader:
+            decoded = len(list(reader.decode(video=0)))
     except (av.FFmpegError, OSError, ValueError) as error:
         return missing("video", f"FFmpeg fails: {error}", "pip install --force-reinstall av")
     if decoded != count:

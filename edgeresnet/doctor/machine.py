@@ -71,7 +71,7 @@ def processor(host: Path, architecture: str) -> tuple[Check, Check]:
         instructions = advice(
             "instructions",
             shown,
-            "INT8 gains little without VNNI, AMX or ARM's dot product: compare with the float graph",
+            "INT8 gains little without VNNI, AMX or ARM's dot product: compare with float",
         )
     return ok("processor", found), instructions
 
@@ -85,7 +85,9 @@ def cores() -> int:
 
 def memory(host: Path) -> Check:
     """Memory of the machine, or of the container where that is less."""
-    entries = dict(re.findall(r"^(\w+):\s+(\d+) kB$", _read(host / "proc/meminfo"), re.MULTILINE))
+    entries: dict[str, str] = dict(
+        re.findall(r"^(\w+):\s+(\d+) kB$", _read(host / "proc/meminfo"), re.MULTILINE)
+    )
     if "MemTotal" not in entries:
         return ok("memory", "cannot be read here")
     total = int(entries["MemTotal"]) / (1 << 20)

@@ -27,9 +27,11 @@ _HOST = {
 }
 """Distribution to its module, and the extra that installs it."""
 _LOAD_S = 60
-_LOAD = (
-    "import sys; from edgeresnet.backends import get_backend as g; print(g(sys.argv[1]).version())"
-)
+_LOAD = """
+import sys
+from edgeresnet.backends import get_backend
+print(get_backend(sys.argv[1]).version())
+"""
 
 
 def base() -> tuple[Check, ...]:
@@ -41,7 +43,7 @@ def base() -> tuple[Check, ...]:
 
 
 def backends() -> tuple[Check, ...]:
-    """Every runtime, loaded in a process of its own: one that crashes or hangs is told, not felt."""
+    """Every runtime, each loaded in a process of its own: it may crash or hang there."""
     try:
         from edgeresnet.backends import BACKENDS
     except ImportError as error:  # the base is not whole, and this is when doctor is asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgeresnet.core.errors import ModelError, UsageError
-from edgeresnet.core.preprocess import fit
 from edgeresnet.core.pictures import read_picture
+from edgeresnet.core.preprocess import fit
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.classes import with_classes
@@ -147,9 +147,10 @@ def _run(
             yield entry, fit(pixels, predictor.preprocess)
 
     rows, kept = [], []
-    for entry, row in predictor.logits(fitted()):
-        rows.append(row)
-        kept.append(entry)
+    with closing(predictor.logits(fitted())) as results:
+        for entry, row in results:
+            rows.append(row)
+            kept.append(entry)
     logits = np.stack(rows) if rows else np.empty((0, len(predictor.labels)), np.float32)
     if not np.isfinite(logits).all():
         raise ModelError(f"{predictor.name} gives values that are not finite")

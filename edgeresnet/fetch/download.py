@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 from urllib.parse import urlsplit
 
 import edgeresnet
@@ -27,7 +27,7 @@ _RANGE_NOT_SATISFIABLE = 416
 _SERVER_ERROR = 500
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
     """The connection ended before the file did; another attempt may go on from there."""
 
 
@@ -54,7 +54,7 @@ def download(
         try:
             _continue(url, part, progress)
             break
-        except _Interrupted as error:
+        except _InterruptedError as error:
             failures = 0 if _size(part) > before else failures + 1
             if failures >= _ATTEMPTS or not _size(part):
                 raise _gave_up(url, part, str(error)) from error
@@ -88,10 +88,10 @@ def _continue(url: str, part: Path, progress: Progress) -> None:
                     file.write(block)
                     done += len(block)
                     progress("download (MiB)", done // _MIB, (total or done) // _MIB)
-        except OSError as error:  # of the disk: those of the network are _Interrupted
+        except OSError as error:  # of the disk: those of the network are _InterruptedError
             raise disk_error(error, part) from error
     if total is not None and done < total:
-        raise _Interrupted(f"the connection closed after {done} of {total} bytes")
+        raise _InterruptedError(f"the connection closed after {done} of {total} bytes")
 
 
 def _blocks(response: IO[bytes]) -> Generator[bytes]:
@@ -99,13 +99,13 @@ def _blocks(response: IO[bytes]) -> Generator[bytes]:
         try:
             block = response.read(_BLOCK)
         except (OSError, http.client.HTTPException) as error:
-            raise _Interrupted(str(error) or type(error).__name__) from error
+            raise _InterruptedError(str(error) or type(error).__name__) from error
         if not block:
             return
         yield block
 
 
-def _continues(response: Any, start: int) -> bool:
+def _continues(response: http.client.HTTPResponse, start: int) -> bool:
     """Whether the answer begins where the part ends; a server may send the whole file instead."""
     content_range = response.headers.get("Content-Range", "")
     return bool(response.status == http.client.PARTIAL_CONTENT) and content_range.startswith(
@@ -114,7 +114,7 @@ def _continues(response: Any, start: int) -> bool:
 
 
 @contextmanager
-def _response(url: str, start: int) -> Generator[Any]:
+def _response(url: str, start: int) -> Generator[http.client.HTTPResponse | None]:
     """The answer to a request for ``url`` from byte ``start`` on; None when there is no more."""
     if not (_is_secure(url) or _is_loopback(url)):
         raise _unsafe(url)
@@ -132,7 +132,9 @@ def _response(url: str, start: int) -> Generator[Any]:
             if error.code == _RANGE_NOT_SATISFIABLE and start:
                 response = None
             elif error.code >= _SERVER_ERROR:
-                raise _Interrupted(f"the server answers {error.code} {error.reason}") from error
+                raise _InterruptedError(
+                    f"the server answers {error.code} {error.reason}"
+                ) from error
             else:
                 raise DeviceError(
                     f"{url}: the server answers {error.code} {error.reason}",
@@ -146,7 +148,7 @@ def _response(url: str, start: int) -> Generator[Any]:
                 hint="is the clock right? Behind a company's proxy set SSL_CERT_FILE to its CA",
             ) from error
         said = getattr(reason, "strerror", "") or str(reason) or type(error).__name__
-        raise _Interrupted(said) from error
+        raise _InterruptedError(said) from error
     if response is None:
         yield None
         return

@@ -14,9 +14,7 @@ rounds otherwise than ONNX Runtime does and is within 0.05 to 0.15; a wrongly co
 beyond 0.8."""
 
 
-def relative_error(
-    got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]
-) -> float:
+def relative_error(got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
     """Euclidean distance of two pictures' logits over the length of ``expected``, both centred.
 
     Centred, since softmax does not see a shift of all logits; infinite when anything is not finite.

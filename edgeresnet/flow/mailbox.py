@@ -34,10 +34,10 @@ class Mailbox(Generic[T]):
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, stop: threading.Event) -> T | None:
-        """The item, as soon as there is one; None when closed and empty, or stopped."""
+    def take(self, *ends: threading.Event) -> T | None:
+        """The item, as soon as there is one; None when closed and empty, or an end is set."""
         with self._changed:
-            while self._item is None and not self._closed and not stop.is_set():
+            while self._item is None and not self._closed and not any(e.is_set() for e in ends):
                 self._changed.wait(_STOP_CHECK_S)
             item, self._item = self._item, None
             return item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 def ordered(
     workers: Sequence[Callable[[T], R]], items: Iterator[T], *, ahead: int | None = None
-) -> Iterator[R]:
+) -> Generator[R]:
     """Apply ``workers`` to ``items``, each worker on a thread of its own; results in item order.
 
     A worker takes its next item itself, so taking (decoding a frame, say) happens on the thread
@@ -21,6 +21,8 @@ def ordered(
     What an item or a worker raises is raised here, after the results before it. Closing the
     iterator ends the threads after their current item.
     """
+    if not workers:
+        raise ValueError("nobody to do the work")
     state = _State(items, ahead or 2 * len(workers))
     threads = [
         threading.Thread(target=state.work, args=(worker,), name=f"worker-{n}", daemon=True)
@@ -51,7 +53,7 @@ class _State:
         while True:
             with self._taking:
                 if not self._may_take():
-                    return
+                    return None
                 number = self._taken
                 try:
                     item = next(self._items)
@@ -88,7 +90,7 @@ class _State:
     def stop(self) -> None:
         self._finish(self._taken)
 
-    def results(self) -> Iterator[R]:  # type: ignore[type-var, misc]
+    def results(self) -> Iterator[R]:
         while True:
             with self._changed:
                 self._changed.wait_for(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.bundle import is_bundle
 from edgeresnet.core.contract import read_graph
 from edgeresnet.core.labels import Labels
@@ -36,7 +35,7 @@ class Predictor:
     labels: Labels
     workers: tuple[Callable[[Pixels], Logits], ...]
 
-    def logits(self, items: Iterable[tuple[T, Pixels]]) -> Iterator[tuple[T, Logits]]:
+    def logits(self, items: Iterable[tuple[T, Pixels]]) -> Generator[tuple[T, Logits]]:
         """Logits of many pictures, in order, with whatever came beside each."""
 
         def with_item(
@@ -69,6 +68,8 @@ def open_predictor(path: Path) -> Generator[Predictor]:
                 tuple(worker(session) for session in opened.sessions),
             )
         return
+    from edgeresnet.backends.onnxruntime.reference import open_model
+
     graph = read_graph(path)
     run_graph = open_model(path)
 

@@ -53,11 +53,7 @@ class RunReport:
         """The run report of the README."""
         return {
             "model": self.model,
-            "frames": {
-                "captured": self.counters.captured,
-                "inferred": self.counters.inferred,
-                "dropped": dict(self.counters.dropped),
-            },
+            "frames": self.counters.as_json(),
             "fps": round(self.fps, 2),
             "latency_ms": self.latency.as_json(),
             "stages_ms": {name: round(d.percentile(50), 3) for name, d in self.stages.items()},

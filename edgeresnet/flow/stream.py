@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -14,9 +14,13 @@ from edgeresnet.core.protocols import FrameSource, Session
 from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.mailbox import Mailbox
-from edgeresnet.flow.ordered import ordered
 from edgeresnet.flow.opening import OpenBundle
+from edgeresnet.flow.ordered import ordered
+from edgeresnet.sources.shots import ticks
 from edgeresnet.tasks import make_task
+
+_HANGS_S = 2.0
+"""A capture thread that takes longer to end is left behind: drivers hang, and runs must end."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def predictions(
     policy: Policy,
     counters: Counters,
     stop: threading.Event,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Predictions in the order of the frames, until the source ends or ``stop`` is set.
 
     Every frame that the source gives is counted once as captured, and once as inferred or dropped
@@ -73,22 +77,24 @@ def predictions(
         ).work
         for session in opened.sessions
     ]
+    leaving = threading.Event()
     try:
         with (
-            _timed_frames(source, policy, counters, stop) as frames,
+            _timed_frames(source, policy, counters, stop, leaving) as frames,
             closing(ordered(workers, frames)) as results,
         ):
-            for result in results:
-                age_ms = (result.done_ns - result.frame.captured_ns) / 1e6
-                if policy.max_age_ms is not None and age_ms > policy.max_age_ms:
-                    counters.drop("stale")
-                    continue
-                counters.infer()
-                yield result
+            try:
+                for result in results:
+                    age_ms = (result.done_ns - result.frame.captured_ns) / 1e6
+                    if policy.max_age_ms is not None and age_ms > policy.max_age_ms:
+                        counters.drop("stale")
+                        continue
+                    counters.infer()
+                    yield result
+            finally:
+                leaving.set()  # first: a worker may be waiting for a frame that never comes
     finally:
-        if pending := counters.captured - counters.inferred - sum(counters.dropped.values()):
-            counters.drop("stopped", pending)
-        counters.lost_by_source(getattr(source, "dropped", {}))
+        counters.settle(dict(getattr(source, "dropped", {})))
 
 
 class _Worker:
@@ -121,22 +127,33 @@ class _Worker:
 
 @contextmanager
 def _timed_frames(
-    source: FrameSource, policy: Policy, counters: Counters, stop: threading.Event
+    source: FrameSource,
+    policy: Policy,
+    counters: Counters,
+    stop: threading.Event,
+    leaving: threading.Event,
 ) -> Iterator[Iterator[tuple[Frame, int]]]:
     """Frames with the nanoseconds that each took to come out of the source."""
     captured = _captured(source, policy, counters, stop)
     if not source.live:
-        yield _paced(captured, policy.fps, stop)
+        yield captured
         return
-    with _newest(captured, policy, counters, stop) as newest:
+    with _newest(captured, policy, counters, stop, leaving) as newest:
         yield newest
 
 
 def _captured(
     source: FrameSource, policy: Policy, counters: Counters, stop: threading.Event
 ) -> Iterator[tuple[Frame, int]]:
+    """Frames as they come; a file's at the pace of the policy, which waits before a frame is taken.
+
+    Waiting after it would make the frame old before anyone has looked at it.
+    """
     iterator = iter(source)
-    while not stop.is_set() and (policy.frames is None or counters.captured < policy.frames):
+    due = ticks(None if source.live else policy.fps, stop)
+    while policy.frames is None or counters.captured < policy.frames:
+        if next(due, None) is None:
+            return
         start = time.perf_counter_ns()
         try:
             frame = next(iterator)
@@ -146,15 +163,23 @@ def _captured(
         yield frame, time.perf_counter_ns() - start
 
 
-def _paced(
-    frames: Iterator[tuple[Frame, int]], fps: float | None, stop: threading.Event
-) -> Iterator[tuple[Frame, int]]:
-    due = time.monotonic()
-    for timed in frames:
-        if fps is not None:
-            stop.wait(max(0.0, due - time.monotonic()))
-            due = max(due + 1 / fps, time.monotonic() - 1 / fps)
-        yield timed
+class Rate:
+    """At most ``fps`` a second from the first on; without it, all.
+
+    A schedule, not a least distance: frames that come as often as they may, but not evenly, pass.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self._period_s = 1 / fps if fps else 0.0
+        self._earliest_s: float | None = None
+
+    def allows(self, now_s: float) -> bool:
+        """Whether a frame may pass now."""
+        earliest_s = now_s if self._earliest_s is None else self._earliest_s
+        if now_s < earliest_s:
+            return False
+        self._earliest_s = max(earliest_s + self._period_s, now_s)
+        return True
 
 
 @contextmanager
@@ -163,25 +188,21 @@ def _newest(
     policy: Policy,
     counters: Counters,
     stop: threading.Event,
+    leaving: threading.Event,
 ) -> Iterator[Iterator[tuple[Frame, int]]]:
     """Capture on a thread of its own; give only the newest frame, and raise what it raised."""
     mailbox: Mailbox[tuple[Frame, int]] = Mailbox()
     failure: list[BaseException] = []
-    ended = threading.Event()
 
     def capture() -> None:
-        earliest = 0.0
+        rate = Rate(policy.fps)
         try:
             for timed in frames:
-                if ended.is_set():
+                if leaving.is_set():
                     return
-                now = time.monotonic()
-                if policy.fps is not None and now < earliest:
+                if not rate.allows(time.monotonic()):
                     counters.drop("rate")
-                    continue
-                if policy.fps is not None:
-                    earliest = max(earliest + 1 / policy.fps, now)
-                if mailbox.put(timed) is not None:
+                elif mailbox.put(timed) is not None:
                     counters.drop("newer")
         except BaseException as error:  # noqa: BLE001  raised again below, on the caller's thread
             failure.append(error)
@@ -189,7 +210,7 @@ def _newest(
             mailbox.close()
 
     def take() -> Iterator[tuple[Frame, int]]:
-        while not stop.is_set() and (timed := mailbox.take(stop)) is not None:
+        while not stop.is_set() and (timed := mailbox.take(stop, leaving)) is not None:
             yield timed
         if failure:
             raise failure[0]
@@ -199,5 +220,5 @@ def _newest(
     try:
         yield take()
     finally:
-        ended.set()
-        thread.join(timeout=2)
+        leaving.set()
+        thread.join(_HANGS_S)

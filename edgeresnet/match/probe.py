@@ -9,30 +9,38 @@ setting is scored, layer by layer, by the divergence between the two:
 with m, v of the pictures at hand and M, V of the training, averaged over the layer's channels.
 Levels say little, since other pictures shift them too; so candidates are compared with each other
 on the same pictures, in pairs of layers (log ratios), and resampled over the pictures.
+
+Colour order hardly moves those statistics when the pictures are not very colourful. It does move
+how sure the network is: for two candidates that differ in nothing else, the largest centred logit
+of each picture is compared in pairs as well.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from edgeresnet.core.contract import NORMALISED
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels, Tensors
 from edgeresnet.match.candidates import Candidate, candidates
-from edgeresnet.core.contract import NORMALISED
+from edgeresnet.match.moments import (
+    Floats,
+    Moments,
+    NormStatistics,
+    divergences,
+    moments_of,
+    with_moments,
+)
 from edgeresnet.match.stride import move_stride, stride_of
 
 if TYPE_CHECKING:
     import onnx
 
-Floats: TypeAlias = npt.NDArray[np.float64]
 Run: TypeAlias = Callable[[Tensors], Tensors]
 OpenModel: TypeAlias = Callable[[bytes], Run]
 """Loads an ONNX model and returns what runs it."""
@@ -43,37 +51,16 @@ bright, flat, blurred and tinted ones: a wrong channel order gives 0.05 to 0.28,
 0.64 and more, wrong mean and std 0.6 and more, and no wrong setting ever wins."""
 CLEARLY_BETTER_T = 3.0
 """Student's t of those log ratios over the layers; wrong settings give 4 to 28."""
-PICTURES = 24
+SURER_T = 2.0
+"""Student's t, over the pictures, of the log ratio of the largest centred logits. Measured: the
+right channel order is ahead by 2.5 to 4.5 on 40 pictures (photographs, street scenes, surveillance
+frames, blood cells), by 2 to 3.3 on 20, and in 2000 draws never behind."""
+PICTURES = 48
 """Enough pictures; fewer than :data:`FEWEST` decide nothing."""
 FEWEST = 8
-_KL_CAP = 5.0
+_NORMALISATION_PICTURES = 16
+"""A wrong normalisation shows on few pictures already."""
 _RESAMPLES = 200
-
-
-@dataclass(frozen=True, eq=False)
-class NormStatistics:
-    """Mean and variance, one a channel, that a BatchNorm's output had in the training."""
-
-    mean: Floats
-    variance: Floats
-
-
-def pack(statistics: Mapping[str, NormStatistics]) -> str:
-    """Text for a graph's metadata."""
-
-    def text(values: Floats) -> str:
-        return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
-
-    return json.dumps({k: [text(s.mean), text(s.variance)] for k, s in statistics.items()})
-
-
-def unpack(packed: str) -> dict[str, NormStatistics]:
-    """Read what :func:`pack` wrote."""
-
-    def values(text: str) -> Floats:
-        return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)
-
-    return {k: NormStatistics(values(m), values(v)) for k, (m, v) in json.loads(packed).items()}
 
 
 @dataclass(frozen=True)
@@ -89,15 +76,22 @@ class Verdict:
     t: float
     share: float
     """Of resamples over the pictures, in which the candidate is better."""
+    surer_t: float
+    """How much surer the network is of its labels than with the given setting, as Student's t."""
+    color_only: bool
+    """Whether nothing but the colour order differs from the given setting."""
 
     @property
     def clearly_better(self) -> bool:
         """Whether this candidate, not the given setting, is the training's."""
-        return (
+        by_layers = (
             self.log_ratio >= CLEARLY_BETTER_LOG_RATIO
             and self.t >= CLEARLY_BETTER_T
             and self.share >= 0.95
         )
+        if self.color_only:
+            return self.surer_t >= SURER_T or (by_layers and self.surer_t > 0)
+        return by_layers
 
 
 @dataclass(frozen=True)
@@ -105,13 +99,10 @@ class TrainingMatch:
     """What the probe found; the given setting comes first."""
 
     verdicts: tuple[Verdict, ...]
+    """Every candidate tried, beside the given one."""
+    best: Verdict
+    """The candidate to take: the given one unless another is clearly better."""
     pictures: int
-
-    @property
-    def best(self) -> Verdict:
-        """The candidate to take: the given one unless another is clearly better."""
-        better = [v for v in self.verdicts if v.clearly_better]
-        return min(better, key=lambda v: v.divergence) if better else self.verdicts[0]
 
     @property
     def matches(self) -> bool:
@@ -131,30 +122,11 @@ class TrainingMatch:
                     "log_ratio": round(v.log_ratio, 3),
                     "t": round(v.t, 1),
                     "better_share": round(v.share, 3),
+                    "surer_t": round(v.surer_t, 1),
                 }
                 for v in self.verdicts
             ],
         }
-
-
-def with_moments(body: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
-    """A copy of ``body`` that also returns each tensor's mean and mean square a channel."""
-    import onnx
-
-    model = onnx.ModelProto()
-    model.CopyFrom(body)
-    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
-    for tensor in tensors:
-        square, mean, power = (f"{tensor}#{end}" for end in ("square", "mean", "power"))
-        model.graph.node.extend(
-            [
-                make("ReduceMean", [tensor], [mean], axes=[2, 3], keepdims=0),
-                make("Mul", [tensor, tensor], [square]),
-                make("ReduceMean", [square], [power], axes=[2, 3], keepdims=0),
-            ]
-        )
-        model.graph.output.extend([value(mean, 1, None), value(power, 1, None)])
-    return model.SerializeToString()
 
 
 def probe(
@@ -168,31 +140,39 @@ def probe(
     """Run the pictures through the network under each candidate setting and compare.
 
     ``fitted`` pictures are uint8 height x width x 3 BGR. Settings that differ from the given one
-    in a single way are tried; when one is clearly better, those that differ from it, and so on.
+    in a single way are tried; when one is clearly better, those that differ from that one, each
+    step judged beside the best so far, until none is.
     """
     stride = stride_of(body)
-    runs = {s: open_model(with_moments(b, list(statistics))) for s, b in _by_stride(body, stride)}
+    runs = {s: open_model(withmoments_of(b, list(statistics))) for s, b in _by_stride(body, stride)}
     every = candidates(given, stride)
+    expected = list(statistics.values())
+    seen: dict[Candidate, Moments] = {}
+    verdicts: list[Verdict] = []
     best = every[0]
-    verdicts: dict[Candidate, Verdict] = {}
-    reference: Moments | None = None
     while True:
-        near = [c for c in every if c not in verdicts and len(c.ways(best)) <= 1]
-        for n, candidate in enumerate(near):
+        near = [c for c in every if c not in seen and len(c.ways(best)) <= 1]
+        counts = [_pictures_for(c.ways(every[0]), len(fitted)) for c in near]
+        done = 0
+        for candidate, count in zip(near, counts, strict=True):
             rows = []
-            for done, pixels in enumerate(fitted, start=n * len(fitted) + 1):
+            for pixels in fitted[:count]:
                 feeds = {NORMALISED: candidate.preprocess.normalise(pixels[None])}
                 rows.append(runs[candidate.stride_in](feeds))
-                progress("training match", done, len(near) * len(fitted))
-            moments = _moments(rows, statistics)
-            reference = moments if reference is None else reference
-            verdicts[candidate] = _judge(
-                candidate, moments, reference, list(statistics.values())
-            )
-        match = TrainingMatch(tuple(verdicts.values()), len(fitted))
-        if match.best.candidate == best:
-            return match
-        best = match.best.candidate
+                done += 1
+                progress("training match", done, sum(counts))
+            seen[candidate] = moments_of(rows, statistics)
+            verdicts.append(_judge(candidate, every[0], seen, expected))
+        beside = [_judge(c, best, seen, expected) for c in near if c != best]
+        better = [verdict for verdict in beside if verdict.clearly_better]
+        if not better:
+            winner = next(v for v in verdicts if v.candidate == best)
+            return TrainingMatch(tuple(verdicts), winner, len(fitted))
+        best = max(better, key=lambda verdict: verdict.log_ratio).candidate
+
+
+def _pictures_for(ways: frozenset[str], given: int) -> int:
+    return min(given, _NORMALISATION_PICTURES) if "normalisation" in ways else given
 
 
 def _by_stride(body: onnx.ModelProto, stride: str) -> Iterator[tuple[str, onnx.ModelProto]]:
@@ -206,59 +186,40 @@ def _by_stride(body: onnx.ModelProto, stride: str) -> Iterator[tuple[str, onnx.M
         yield stride_of(other), other
 
 
-Moments: TypeAlias = list[tuple[Floats, Floats]]
-"""A layer: mean and mean square, pictures x channels."""
-
-
-def _moments(rows: Sequence[Tensors], statistics: Mapping[str, NormStatistics]) -> Moments:
-    def stack(name: str) -> Floats:
-        return np.concatenate([row[name] for row in rows]).astype(np.float64)
-
-    return [(stack(f"{tensor}#mean"), stack(f"{tensor}#power")) for tensor in statistics]
-
-
-def _divergences(moments: Moments, expected: Sequence[NormStatistics], weights: Floats) -> Floats:
-    """One a layer, each picture weighted by how often a resample drew it."""
-    weights = weights / weights.sum()
-    layers = []
-    for (means, powers), norm in zip(moments, expected, strict=True):
-        alive = norm.variance > 1e-6 * max(float(norm.variance.max()), 1e-12)
-        mean = (weights @ means)[alive]
-        variance = np.maximum((weights @ powers)[alive] - mean**2, 1e-12)
-        wanted = norm.variance[alive]
-        ratio = variance / wanted
-        kl = (ratio + (mean - norm.mean[alive]) ** 2 / wanted - 1 - np.log(ratio)) / 2
-        layers.append(float(np.minimum(np.nan_to_num(kl, nan=_KL_CAP), _KL_CAP).mean()))
-    return np.maximum(np.array(layers), 1e-9)
-
-
 def _judge(
     candidate: Candidate,
-    moments: Moments,
-    reference: Moments,
+    given: Candidate,
+    seen: Mapping[Candidate, Moments],
     expected: Sequence[NormStatistics],
 ) -> Verdict:
-    pictures = len(moments[0][0])
+    pictures = min(len(seen[candidate].top), len(seen[given].top))
+    moments, reference = seen[candidate].first(pictures), seen[given].first(pictures)
     ones = np.ones(pictures)
-    own = _divergences(moments, expected, ones)
-    ratio, t = _compare(own, _divergences(reference, expected, ones))
+    own = divergences(moments, expected, ones)
+    ratio, t = _compare(own, divergences(reference, expected, ones))
     rng = np.random.default_rng(0)
     wins = 0
     for _ in range(_RESAMPLES if ratio > 0 else 0):
         drawn = rng.integers(0, pictures, pictures)
         weights = np.bincount(drawn, minlength=pictures).astype(np.float64)
-        sampled = _divergences(moments, expected, weights)
-        wins += _compare(sampled, _divergences(reference, expected, weights))[0] > 0
+        sampled = divergences(moments, expected, weights)
+        wins += _compare(sampled, divergences(reference, expected, weights))[0] > 0
     level = float(np.exp(np.log(own).mean()))
-    return Verdict(candidate, level, float(own[0]), ratio, t, wins / _RESAMPLES)
+    surer = _student(np.log(moments.top) - np.log(reference.top))[1]
+    color_only = candidate.ways(given) == {"color"}
+    share = wins / _RESAMPLES
+    return Verdict(candidate, level, float(own[0]), ratio, t, share, surer, color_only)
 
 
 def _compare(own: Floats, given: Floats) -> tuple[float, float]:
     """Mean log ratio over the layers that differ, and its Student's t."""
     difference = np.log(given) - np.log(own)
-    difference = difference[np.abs(difference) > 1e-9]
-    if len(difference) < 2:
+    return _student(difference[np.abs(difference) > 1e-9])
+
+
+def _student(values: Floats) -> tuple[float, float]:
+    """Mean, and mean over its standard error; zeros when nothing differs."""
+    if len(values) < 2 or not np.any(values):
         return 0.0, 0.0
-    mean = float(difference.mean())
-    spread = float(difference.std(ddof=1) / np.sqrt(len(difference)))
-    return mean, mean / max(spread, 1e-12)
+    mean = float(values.mean())
+    return mean, mean / max(float(values.std(ddof=1) / np.sqrt(len(values))), 1e-12)

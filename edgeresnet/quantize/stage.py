@@ -28,19 +28,12 @@ from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.recipe import Method, Recipe, load_recipe
 from edgeresnet.core.target import Scheme, load_target
 from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors
-from edgeresnet.datasets.classes import with_classes
-from edgeresnet.datasets.pictures import (
-    Entry,
-    Listing,
-    Unreadable,
-    choose,
-    digest,
-    fitted,
-    list_pictures,
-)
-from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe, unpack
+from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, digest, fitted
+from edgeresnet.match.moments import unpack
+from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe
 from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP, Gate, judge
 from edgeresnet.quantize.layers import LayerNoise, layer_noise
+from edgeresnet.quantize.pictures import Pictures, choose_pictures, true_classes
 from edgeresnet.quantize.placement import place
 from edgeresnet.quantize.qdq import insert
 from edgeresnet.quantize.ranges import choose_ranges
@@ -105,9 +98,9 @@ def quantize(
             f"{graph} is already quantized ({read.scheme.value})",
             hint="quantize the graph that convert wrote",
         )
-    pictures = _pictures(Path(images), eval_images, plan)
+    pictures = choose_pictures(Path(images), eval_images, plan)
     unreadable = Unreadable({})
-    labelled, truth = _truth(pictures.gate, read, class_map)
+    labelled, truth = true_classes(pictures.gate, read, class_map)
     budget = _budget(max_drop, plan, labelled=labelled)
 
     match = _training_match(model, read, pictures, unreadable, force=force, progress=progress)
@@ -167,57 +160,6 @@ def _scheme(target: str | None, scheme: str | None) -> Scheme:
     return load_target(target).scheme if target is not None else Scheme.U8_AFFINE
 
 
-@dataclass(frozen=True)
-class _Pictures:
-    calibration: tuple[Entry, ...]
-    gate: Listing
-    notes: tuple[str, ...]
-
-
-def _pictures(images: Path, eval_images: Path | str | None, plan: Recipe) -> _Pictures:
-    """Calibration and gate pictures, disjoint by content."""
-    listing = list_pictures(images, "--images")
-    unique: dict[str, Entry] = {}
-    for entry in listing.entries:
-        unique.setdefault(digest(entry.path), entry)
-    notes = []
-    if copies := len(listing.entries) - len(unique):
-        notes.append(f"{copies} pictures of --images are copies of others and were left out")
-    if eval_images is None:
-        if len(unique) < 2:
-            raise UsageError(
-                "--images: one picture cannot both calibrate and judge", hint="give more, or --eval"
-            )
-        half = min(plan.samples, len(unique) // 2)
-        calibration = choose(list(unique.values()), half, plan.seed)
-        taken = set(calibration)
-        rest = tuple(entry for entry in unique.values() if entry not in taken)
-        notes.append(
-            f"no --eval: {len(calibration)} of {len(unique)} pictures calibrate, the other "
-            f"{len(rest)} judge (seed {plan.seed})"
-        )
-        return _Pictures(tuple(calibration), Listing(images, rest), tuple(notes))
-    gate = list_pictures(Path(eval_images), "--eval")
-    shared = [e for e in gate.entries if digest(e.path) in unique]
-    if shared:
-        raise UsageError(
-            f"--eval: {len(shared)} pictures are in --images too, first {shared[0].path.name}",
-            hint="judge with other pictures, or leave --eval out to have --images split",
-        )
-    calibration = choose(list(unique.values()), plan.samples, plan.seed)
-    return _Pictures(tuple(calibration), gate, tuple(notes))
-
-
-def _truth(
-    gate: Listing, graph: Graph, class_map: Path | str | None
-) -> tuple[bool, dict[Path, int]]:
-    """Whether the gate's pictures have classes, and which."""
-    if not gate.has_classes:
-        return False, {}
-    found = with_classes(gate, graph.labels, None if class_map is None else Path(class_map))
-    return True, {item.entry.path: item.class_id for item in found.entries}
-
-
 def _budget(max_drop: float | None, plan: Recipe, *, labelled: bool) -> float:
     if max_drop is not None:
         return max_drop
@@ -227,7 +169,7 @@ def _budget(max_drop: float | None, plan: Recipe, *, labelled: bool) -> float:
 def _training_match(
     model: onnx.ModelProto,
     graph: Graph,
-    pictures: _Pictures,
+    pictures: Pictures,
     unreadable: Unreadable,
     *,
     force: bool,
@@ -244,9 +186,7 @@ def _training_match(
     if len(pixels) < FEWEST:
         return found
     body = _single(body_of(model))
-    match: TrainingMatch = probe(
-        body, statistics, graph.preprocess, pixels, open_model, progress
-    )
+    match: TrainingMatch = probe(body, statistics, graph.preprocess, pixels, open_model, progress)
     if not match.matches and not force:
         best = match.best
         raise ParityError(

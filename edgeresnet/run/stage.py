@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, predictions
 from edgeresnet.sinks import open_sink, writes_stdout
 from edgeresnet.sources import open_source
+
 
 def run(
     bundle: Path | str,
@@ -42,18 +43,20 @@ def run(
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source, stop=stop))
         mode = Mode.LATENCY if frames.live else Mode.THROUGHPUT
-        opened = stack.enter_context(open_bundle(verified, mode))
+        opened = stack.enter_context(open_bundle(verified, mode, spare=0 if frames.live else 1))
         manifest = opened.bundle.manifest
         opened_sinks = [
             stack.enter_context(
-                open_sink(
-                    sink, model=manifest.model, fps=getattr(frames, "fps", None), force=force
-                )
+                open_sink(sink, model=manifest.model, fps=getattr(frames, "fps", None), force=force)
             )
             for sink in sinks
         ]
         report = RunReport(model=manifest.model, recompiled=opened.recompiled)
-        for result in predictions(frames, opened, policy, report.counters, stop):
+        # closed before the sinks, the engine and the source, also when a sink fails
+        results = stack.enter_context(
+            closing(predictions(frames, opened, policy, report.counters, stop))
+        )
+        for result in results:
             report.add(result)
             for sink in opened_sinks:
                 sink.put(result.frame, result.prediction)

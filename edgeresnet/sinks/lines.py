@@ -11,7 +11,10 @@ from edgeresnet.core.files import disk_error
 
 
 class Lines:
-    """An open place for lines. What cannot be written raises a device error, here or at close."""
+    """An open place for lines. What cannot be written raises a device error, here or at close.
+
+    A reader of the standard output who left is a BrokenPipeError: ``head`` had enough.
+    """
 
     def __init__(self, place: str) -> None:
         self._path = Path("standard output" if place == "-" else place)
@@ -61,6 +64,8 @@ class Lines:
             file.flush()
         except OSError as error:
             self._failed = True
+            if self._file is None and isinstance(error, BrokenPipeError):
+                raise
             raise self._error(error) from error
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ class OnnxRuntimeBackend:
         """The vendor's version, as written into bundles."""
         return str(ort.__version__)
 
-    def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:
+    def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:  # noqa: ARG002
         """Take the normalisation, and a Quantize right behind it, out of the graph.
 
         On the CPU they cost 2 to 4 ms of a ResNet-50's 12; the host's table costs a tenth.
@@ -94,12 +94,18 @@ class OnnxRuntimeBackend:
         mode: Mode,
         cache: Path | None,  # noqa: ARG002  this runtime compiles nothing that could be kept
     ) -> Generator[Engine]:
-        """Open the model on the target's execution provider."""
+        """Open the model on the target's execution provider.
+
+        The target's options become entries of the session's configuration.
+        """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         parallel = cores if mode is Mode.THROUGHPUT else 1
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1 if mode is Mode.THROUGHPUT else cores
+        for key, value in target.options.items():
+            text = str(int(value)) if isinstance(value, bool) else str(value)
+            options.add_session_config_entry(key, text)
         if target.device not in ort.get_available_providers():
             raise DeviceError(
                 f"ONNX Runtime has no {target.device} here",
@@ -112,8 +118,13 @@ class OnnxRuntimeBackend:
                 f"ONNX Runtime {self.version()} cannot load {artifact.path.name}: "
                 f"{str(error).splitlines()[0][:200]}"
             ) from error
-        text = loaded.get_modelmeta().custom_metadata_map[TABLE]
-        table = HostTable.from_text(text)
+        try:
+            table = HostTable.from_text(loaded.get_modelmeta().custom_metadata_map[TABLE])
+        except (KeyError, ValueError) as error:
+            raise ModelError(
+                f"{artifact.path.name} is a network, but not one that this backend compiled",
+                hint="compile the graph again",
+            ) from error
         yield OrtEngine(loaded, table, artifact.inputs, artifact.outputs, parallel)
 
 

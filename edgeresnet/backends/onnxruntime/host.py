@@ -62,7 +62,7 @@ def float_table(preprocess: Preprocess) -> HostTable:
 
 def quantized_table(table: HostTable, scale: float, zero_point: int, kind: str) -> HostTable:
     """``table`` followed by QuantizeLinear: round half to even, then saturate."""
-    limits = np.iinfo(_KINDS[kind])
+    limits = np.iinfo(kind)
     values = np.rint(table.values / np.float32(scale)) + zero_point
-    clipped = np.clip(values, limits.min, limits.max).astype(_KINDS[kind])
+    clipped = np.clip(values, limits.min, limits.max).astype(kind)
     return HostTable(clipped, table.bgr_channel)

@@ -64,7 +64,7 @@ class OpenVinoBackend:
         """The vendor's version, as written into bundles."""
         return str(ov.__version__).split("-")[0]
 
-    def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:
+    def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:  # noqa: ARG002
         """Import the network and save it as OpenVINO's own IR, which is all the device reads.
 
         ``convert_model`` is used and never ``read_model``: OpenVINO 2026.4.1 compiles Q/DQ graphs

@@ -15,7 +15,7 @@ def light(rng: Rng, picture: Pixels) -> Pixels:
     slope_x, slope_y = rng.uniform(-0.28, 0.28, 2).astype(np.float32)
     field = np.float32(np.exp(rng.normal(0, 0.28))) * (1 + slope_x * x + slope_y * y)
     cast = rng.normal(1, 0.07, 3).astype(np.float32)
-    haze = float(rng.uniform(0.15, 0.75)) if rng.random() < 0.35 else 0.0
+    haze = float(rng.uniform(0.15, 0.65)) if rng.random() < 0.3 else 0.0
     veil = rng.uniform(60, 215)
     gain = cv2.merge([field * channel * np.float32(1 - haze) for channel in cast])
     lit = cv2.multiply(picture, gain, dtype=cv2.CV_32F)
@@ -26,7 +26,7 @@ def blur(rng: Rng, picture: Pixels) -> Pixels:
     """Out of focus or moved, in one case of two."""
     side, kind = min(picture.shape[:2]), rng.random()
     if kind < 0.38:
-        sigma = rng.uniform(0.4, 2.6) * side / 160
+        sigma = rng.uniform(0.4, 2.4) * side / 160
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
     if kind < 0.52:
         length = max(2.0, rng.uniform(3, 9) * side / 160)
@@ -41,9 +41,9 @@ def blur(rng: Rng, picture: Pixels) -> Pixels:
 
 
 def sensor_noise(rng: Rng, picture: Pixels) -> Pixels:
-    """Luminance noise with a little colour in it; standard deviation up to 30 of 255."""
+    """Luminance noise with a little colour in it; standard deviation up to 27 of 255."""
     height, width = picture.shape[:2]
-    deviation = rng.uniform(1, 9) if rng.random() < 0.65 else rng.uniform(9, 30)
+    deviation = rng.uniform(1, 9) if rng.random() < 0.65 else rng.uniform(9, 27)
     plane = grain(rng, width, height) * np.float32(deviation)
     tint = rng.uniform(0.7, 1.1, 3).astype(np.float32)
     noise = cv2.merge([plane * channel for channel in tint])

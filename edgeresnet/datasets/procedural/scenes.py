@@ -61,13 +61,13 @@ def draw_picture(index: int, *, seed: int, size: tuple[int, int] = (160, 160)) -
         placed = _put(rng, picture, other, x, y, side * rng.uniform(0.14, 0.3))
         if placed is not None and placed.visible > 0.3:
             found.append((other, placed))
-    reach = side * rng.uniform(0.24, 0.8)
+    reach = side * rng.uniform(0.27, 0.82)
     x, y = (0.5 * np.asarray(size) + np.clip(rng.normal(0, 0.07, 2), -0.15, 0.15) * side).tolist()
     placed = _put(rng, picture, main, x, y, reach)
     if placed is None:
         raise AssertionError(f"picture {index} of seed {seed} lost its main thing")
     found.insert(0, (main, placed))
-    for _ in range(int(rng.choice((0, 1, 2), p=(0.45, 0.37, 0.18)))):
+    for _ in range(int(rng.choice((0, 1, 2), p=(0.5, 0.38, 0.12)))):
         effects.cover(rng, picture, x, y, reach)
     for effect in (effects.light, effects.blur, effects.sensor_noise, effects.jpeg):
         picture = effect(rng, picture)

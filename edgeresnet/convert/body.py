@@ -1,0 +1,117 @@
+"""Weights of any kind as one thing: a body graph, and what it must stay equal to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import torch
+
+from edgeresnet.backends.onnxruntime.reference import open_model
+from edgeresnet.convert.build import network_of
+from edgeresnet.convert.checkpoint import Checkpoint, read_checkpoint, read_factory
+from edgeresnet.convert.export import export_module, module_outputs, parameters
+from edgeresnet.convert.fold import fold_batchnorms
+from edgeresnet.convert.networks import arch_name
+from edgeresnet.convert.onnx_source import read_body
+from edgeresnet.convert.parity import Network
+from edgeresnet.convert.trained import Trained
+from edgeresnet.core.contract import rename_output
+from edgeresnet.core.errors import ModelError
+from edgeresnet.core.files import existing_file, sha256_file
+from edgeresnet.core.tensors import Array
+from edgeresnet.match.moments import NormStatistics
+from edgeresnet.match.stride import move_stride, stride_of
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Body:
+    """A network as a body graph, and as what it must stay equal to."""
+
+    name: str
+    parameters: int
+    body: onnx.ModelProto
+    reference: Network
+    classes: int
+
+
+Source: TypeAlias = Checkpoint | torch.nn.Module | Path
+
+
+def open_weights(weights: Path | str) -> Source:
+    """A checkpoint, a module from a factory, or the path of an ONNX file."""
+    text = str(weights)
+    if ":" in text and not Path(text).exists() and "/" not in text:
+        return read_factory(text)
+    path = Path(weights)
+    if path.suffix == ".onnx":
+        return existing_file(path, "weights")
+    return read_checkpoint(path)
+
+
+def source_digest(source: Source) -> str:
+    """sha256 of the file that the weights came from."""
+    if isinstance(source, Checkpoint):
+        return source.sha256
+    return sha256_file(source) if isinstance(source, Path) else "factory"
+
+
+def make_body(
+    source: Source, arch: str | None, trained: Trained, batch: int
+) -> tuple[Body, dict[str, NormStatistics]]:
+    """The network as ``trained`` says, its BatchNorms folded, and what those knew."""
+    height, width = trained.preprocess.size
+    if isinstance(source, Path):
+        return _from_onnx(source, trained, batch)
+    if isinstance(source, Checkpoint):
+        module, spec = network_of(source, arch, trained.stride_in)
+        name = arch_name(spec)
+    else:
+        module, name = source, type(source).__name__
+    body = export_module(module, (batch, 3, height, width))
+    statistics = fold_batchnorms(body)
+    rename_output(body)
+
+    def reference(x: Array) -> tuple[Array, Mapping[str, Array]]:
+        logits, layers = module_outputs(module, torch.from_numpy(x))
+        return logits.numpy(), layers
+
+    classes = _check_output_shape(reference, (batch, 3, height, width), name)
+    return Body(name, parameters(module), body, reference, classes), statistics
+
+
+def _from_onnx(path: Path, trained: Trained, batch: int) -> tuple[Body, dict[str, NormStatistics]]:
+    """An ONNX file is its own reference, run as it came but for a moved stride."""
+    height, width = trained.preprocess.size
+    original, _ = read_body(path, batch)
+    body, _ = read_body(path, batch)
+    if trained.stride_in and stride_of(body):
+        move_stride(original, trained.stride_in)
+        move_stride(body, trained.stride_in)
+    input_name, output_name = original.graph.input[0].name, original.graph.output[0].name
+    run = open_model(original.SerializeToString())
+
+    def reference(x: Array) -> tuple[Array, Mapping[str, Array]]:
+        return run({input_name: x})[output_name], {}
+
+    statistics = fold_batchnorms(body)
+    rename_output(body)
+    classes = _check_output_shape(reference, (batch, 3, height, width), path.name)
+    values = sum(int(np.prod(w.dims)) for w in body.graph.initializer if w.dims)
+    return Body(path.stem, values, body, reference, classes), statistics
+
+
+def _check_output_shape(reference: Network, shape: tuple[int, ...], name: str) -> int:
+    logits, _ = reference(torch.zeros(shape).numpy())
+    if logits.ndim != 2 or logits.shape[0] != shape[0]:
+        raise ModelError(
+            f"{name} gives {list(logits.shape)}, a classifier gives [{shape[0]}, classes]",
+            hint="take its last layers off, or end it with a flatten",
+        )
+    return int(logits.shape[1])

@@ -1,0 +1,62 @@
+"""What a checkpoint holds, told without building its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeresnet.convert.checkpoint import Checkpoint, read_checkpoint
+from edgeresnet.convert.networks import ResNetSpec, arch_name, infer_spec
+
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class CheckpointReport:
+    """A checkpoint, and the network that its shapes belong to."""
+
+    checkpoint: Checkpoint
+    spec: ResNetSpec | None
+    """None when the weights are of no ResNet that edgeresnet knows; ``unknown`` says why."""
+    unknown: str = ""
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values; BatchNorm's statistics are not trained."""
+        state = self.checkpoint.state
+        return sum(v.numel() for k, v in state.items() if not k.endswith(_STATISTICS))
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        checkpoint, spec = self.checkpoint, self.spec
+        report: dict[str, Any] = {
+            "kind": "checkpoint",
+            "file": str(checkpoint.path),
+            "sha256": checkpoint.sha256,
+            "arch": None if spec is None else arch_name(spec),
+            "parameters": self.parameters,
+            "stride_in": checkpoint.stride_in,
+            "preprocess": None
+            if checkpoint.preprocess is None
+            else checkpoint.preprocess.model_dump(mode="json"),
+            "labels": 0 if checkpoint.labels is None else len(checkpoint.labels),
+        }
+        if spec is None:
+            keys = {name: list(shape) for name, shape in checkpoint.shapes.items()}
+            return {**report, "unknown": self.unknown, "keys": keys}
+        return {
+            **report,
+            "classes": spec.classes,
+            "width": spec.width,
+            "input_channels": spec.in_channels,
+        }
+
+
+def describe_checkpoint(path: Path | str) -> CheckpointReport:
+    """Read a checkpoint, nothing in it executed, and tell its network from its shapes."""
+    checkpoint = read_checkpoint(Path(path))
+    try:
+        return CheckpointReport(checkpoint, infer_spec(checkpoint.shapes))
+    except ValueError as error:
+        return CheckpointReport(checkpoint, None, str(error))

