@@ -144,7 +144,7 @@ def probe(
     step judged beside the best so far, until none is.
     """
     stride = stride_of(body)
-    runs = {s: open_model(withmoments_of(b, list(statistics))) for s, b in _by_stride(body, stride)}
+    runs = {s: open_model(with_moments(b, list(statistics))) for s, b in _by_stride(body, stride)}
     every = candidates(given, stride)
     expected = list(statistics.values())
     seen: dict[Candidate, Moments] = {}
