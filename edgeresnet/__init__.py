@@ -51,7 +51,7 @@ def _public(name: str) -> property:
 
 
 class _Package(ModuleType):
-    """This package, with its public functions as properties."""
+    """The package itself, with its public functions as properties."""
 
 
 for _name in _PUBLIC:

@@ -14,9 +14,7 @@ from edgeresnet.cli.quantize import print_quantize
 _QUANTIZE = ("eval_images", "samples", "recipe", "method", "max_drop", "class_map")
 
 
-@click.command(
-    epilog="Example: edgeresnet deploy resnet50.pth --images ~/val --target intel-cpu"
-)
+@click.command(epilog="Example: edgeresnet deploy resnet50.pth --images ~/val --target intel-cpu")
 @click.argument("weights")
 @click.option("--images", type=PATH, required=True, help="Pictures: folder or CSV.")
 @click.option("--target", required=True, help="Device profile, by name or TOML file.")

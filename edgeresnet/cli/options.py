@@ -25,7 +25,7 @@ def shared(function: F) -> F:
     return function
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[float, ...]]):
     """Comma-separated numbers: ``0.485,0.456,0.406``."""
 
     name = "numbers"
@@ -48,7 +48,7 @@ class Numbers(click.ParamType):
         return numbers
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[tuple[int, int]]):
     """``224``, or height x width ``256x192``."""
 
     name = "size"

@@ -131,12 +131,11 @@ def summary(report: RunReport) -> list[str]:
     counters, latency = report.counters, report.latency
     dropped = sum(counters.dropped.values())
     reasons = ", ".join(f"{name} {count}" for name, count in sorted(counters.dropped.items()))
+    identity = f"{counters.captured} captured = {counters.inferred} inferred + {dropped} dropped"
+    times = ", ".join(f"p{n} {latency.percentile(n):.1f}" for n in (50, 90, 99))
     lines = [
-        f"{counters.captured} captured = {counters.inferred} inferred + {dropped} dropped"
-        + (f" ({reasons})" if reasons else ""),
-        f"{report.fps:.1f} frames/s; latency ms p50 {latency.percentile(50):.1f}, "
-        f"p90 {latency.percentile(90):.1f}, p99 {latency.percentile(99):.1f}, "
-        f"max {latency.max_ms:.1f}",
+        f"{identity} ({reasons})" if reasons else identity,
+        f"{report.fps:.1f} frames/s; latency ms {times}, max {latency.max_ms:.1f}",
     ]
     if report.recompiled:
         lines.append(f"the engine was compiled wrongly {report.recompiled} times and redone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -70,8 +70,8 @@ def make_body(
     if isinstance(source, Path):
         return _from_onnx(source, trained, batch)
     if isinstance(source, Checkpoint):
-        module, spec = network_of(source, arch, trained.stride_in)
-        name = arch_name(spec)
+        network, spec = network_of(source, arch, trained.stride_in)
+        module, name = cast("torch.nn.Module", network), arch_name(spec)
     else:
         module, name = source, type(source).__name__
     body = export_module(module, (batch, 3, height, width))

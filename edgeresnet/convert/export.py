@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from edgeresnet.core.errors import ModelError
 from edgeresnet.core.contract import OPSET, onnx_package
+from edgeresnet.core.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +32,7 @@ def export_module(module: nn.Module, shape: tuple[int, int, int, int]) -> onnx.M
             torch.onnx.export(
                 module.eval(),
                 (torch.zeros(shape),),
-                buffer,
+                buffer,  # type: ignore[arg-type]  # a file object is written as well
                 opset_version=OPSET,
                 dynamo=False,
                 training=torch.onnx.TrainingMode.PRESERVE,

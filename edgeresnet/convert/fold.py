@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeresnet.core.tensors import Array
 from edgeresnet.core.contract import onnx_package
+from edgeresnet.core.tensors import Array
 from edgeresnet.match.moments import NormStatistics
 
 if TYPE_CHECKING:

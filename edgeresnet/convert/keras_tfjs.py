@@ -118,7 +118,7 @@ def _new_names() -> Naming:
 
 
 def _state(arrays: Mapping[str, Array], naming: Naming, path: Path) -> dict[str, Tensor]:
-    """torchvision's names; convolution biases go into the BatchNorm means, eps into variances."""
+    """Our names; convolution biases go into the BatchNorm means, eps into variances."""
 
     def get(name: str) -> Array:
         if name not in arrays:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeresnet.convert.fold import inline_constants
-from edgeresnet.core.errors import ModelError
 from edgeresnet.core.contract import OPSET, load_onnx, onnx_package, read_metadata
+from edgeresnet.core.errors import ModelError
 
 if TYPE_CHECKING:
     import onnx

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeresnet.core.contract import copy_of, onnx_package
 from edgeresnet.core.errors import ParityError
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.tensors import IMAGE, LOGITS, Array, Pixels
-from edgeresnet.core.contract import onnx_package
 from edgeresnet.match.probe import OpenModel
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _first_to_part(
 ) -> tuple[str, ...]:
     """The first three layers, in graph order, whose outputs differ."""
     onnx = onnx_package()
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
+    exposed = copy_of(model)
     batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     stack = np.repeat(pixels[None], batch, axis=0)
     _, layers = network(preprocess.normalise(stack))

@@ -17,6 +17,7 @@ from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
     NORMALISED,
     body_of,
+    copy_of,
     describe,
     prepend_normalisation,
     save_onnx,
@@ -145,8 +146,7 @@ def _one_picture(body: onnx.ModelProto) -> onnx.ModelProto:
     """The body with batch 1 and its contract input name, for the probe."""
     import onnx
 
-    copy = onnx.ModelProto()
-    copy.CopyFrom(body)
+    copy = copy_of(body)
     prepend_normalisation(copy, Preprocess(), 1)
     single = body_of(copy)
     shape = body.graph.input[0].type.tensor_type.shape.dim

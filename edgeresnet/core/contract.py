@@ -56,12 +56,17 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     return model  # type: ignore[no-any-return]
 
 
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model of its own, to be changed in place."""
+    copied = type(model)()
+    copied.CopyFrom(model)
+    return copied
+
+
 def read_metadata(model: onnx.ModelProto) -> dict[str, str]:
     """Our entries in the file's metadata, their prefix taken off."""
     return {
-        p.key.removeprefix(_KEY): p.value
-        for p in model.metadata_props
-        if p.key.startswith(_KEY)
+        p.key.removeprefix(_KEY): p.value for p in model.metadata_props if p.key.startswith(_KEY)
     }
 
 
@@ -210,15 +215,15 @@ def prepend_normalisation(model: onnx.ModelProto, preprocess: Preprocess, batch:
 def body_of(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a contract graph without its normalisation: float32 NCHW ``normalised`` in."""
     onnx = onnx_package()
-    body = onnx.ModelProto()
-    body.CopyFrom(model)
+    body = copy_of(model)
     graph = body.graph
-    batch, height, width, channels = (d.dim_value for d in graph.input[0].type.tensor_type.shape.dim)
+    dims = graph.input[0].type.tensor_type.shape.dim
+    batch, height, width, channels = (d.dim_value for d in dims)
     kept = [node for node in graph.node if not node.name.startswith(PREFIX)]
     weights = [w for w in graph.initializer if not w.name.startswith(PREFIX)]
     for field, values in ((graph.node, kept), (graph.initializer, weights)):
-        del field[:]  # type: ignore[attr-defined]
-        field.extend(values)  # type: ignore[attr-defined]
+        del field[:]
+        field.extend(values)
     del graph.input[:]
     shape = [batch, channels, height, width]
     graph.input.append(

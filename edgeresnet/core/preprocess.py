@@ -147,7 +147,7 @@ def _axis(source: int, resized: int, size: int) -> _Axis:
     ratio = source / resized
     reduce = int(ratio / 2) if ratio >= 4 else 1
     ratio /= reduce
-    left = int(round((resized - size) / 2.0))
+    left = round((resized - size) / 2.0)
     limit = source // reduce
 
     def offgrid(edge: int) -> float:

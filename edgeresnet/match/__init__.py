@@ -1,1 +1,1 @@
-"""The training-match probe: do pictures reach the network as they did in its training?"""
+"""The training-match probe: do pictures reach the network as they did in its training."""

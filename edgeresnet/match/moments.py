@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgeresnet.core.contract import copy_of
 from edgeresnet.core.tensors import LOGITS, Tensors
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def with_moments(body: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
     """A copy of ``body`` that also returns each tensor's mean and mean square a channel."""
     import onnx
 
-    model = onnx.ModelProto()
-    model.CopyFrom(body)
+    model = copy_of(body)
     make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     for tensor in tensors:
         square, mean, power = (f"{tensor}#{end}" for end in ("square", "mean", "power"))
@@ -63,7 +63,7 @@ def with_moments(body: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
             ]
         )
         model.graph.output.extend([value(mean, 1, None), value(power, 1, None)])
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def moments_of(rows: Sequence[Tensors], statistics: Mapping[str, NormStatistics]
     """Gather what :func:`with_moments` returned for each picture."""
 
     def stack(name: str) -> Floats:
-        return np.concatenate([row[name] for row in rows]).astype(np.float64)
+        return np.asarray(np.concatenate([row[name] for row in rows]), np.float64)
 
     layers = tuple((stack(f"{tensor}#mean"), stack(f"{tensor}#power")) for tensor in statistics)
     logits = stack(LOGITS)
@@ -93,7 +93,7 @@ def moments_of(rows: Sequence[Tensors], statistics: Mapping[str, NormStatistics]
 
 
 def divergences(moments: Moments, expected: Sequence[NormStatistics], weights: Floats) -> Floats:
-    """KL of each layer, averaged over its channels; a picture counts as often as ``weights`` says."""
+    """KL of each layer, averaged over its channels; ``weights`` are counts of the pictures."""
     weights = weights / weights.sum()
     layers = []
     for (means, powers), norm in zip(moments.layers, expected, strict=True):
@@ -104,4 +104,4 @@ def divergences(moments: Moments, expected: Sequence[NormStatistics], weights: F
         ratio = variance / wanted
         kl = (ratio + (mean - norm.mean[alive]) ** 2 / wanted - 1 - np.log(ratio)) / 2
         layers.append(float(np.minimum(np.nan_to_num(kl, nan=_KL_CAP), _KL_CAP).mean()))
-    return np.maximum(np.array(layers), 1e-9)
+    return np.asarray(np.maximum(layers, 1e-9), np.float64)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from edgeresnet.core.contract import NORMALISED
+from edgeresnet.core.contract import NORMALISED, copy_of
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels, Tensors
@@ -178,10 +178,7 @@ def _pictures_for(ways: frozenset[str], given: int) -> int:
 def _by_stride(body: onnx.ModelProto, stride: str) -> Iterator[tuple[str, onnx.ModelProto]]:
     yield stride, body
     if stride:
-        import onnx
-
-        other = onnx.ModelProto()
-        other.CopyFrom(body)
+        other = copy_of(body)
         move_stride(other, "1x1" if stride == "3x3" else "3x3")
         yield stride_of(other), other
 

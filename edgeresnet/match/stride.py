@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgeresnet.core.contract import copy_of
+
 if TYPE_CHECKING:
     import onnx
 
@@ -48,10 +50,7 @@ def _set_strides(node: Any, stride: int) -> None:
 
 def stride_of(body: onnx.ModelProto) -> str:
     """Where the stride of the bottlenecks is: ``1x1``, ``3x3``, or empty for no bottlenecks."""
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(body)
+    copy = copy_of(body)
     if not move_stride(copy, "1x1"):
         return ""
     before = [_ints(n, "strides") for n in body.graph.node if n.op_type == "Conv"]

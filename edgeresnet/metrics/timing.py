@@ -12,7 +12,7 @@ _BINS = 8 * _PER_DECADE
 
 @dataclass
 class Durations:
-    """Times in milliseconds, from a microsecond to 100 s, kept to 1 percent in a fixed histogram."""
+    """Times in milliseconds, 1 µs to 100 s, kept to 1 percent in a fixed histogram."""
 
     counts: list[int] = field(default_factory=lambda: [0] * _BINS)
     total: int = 0

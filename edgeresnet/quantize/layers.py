@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeresnet.core.contract import onnx_package
+from edgeresnet.core.contract import copy_of, onnx_package
 from edgeresnet.core.tensors import IMAGE, Pixels, Tensors
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def _exposed(
     open_model: Callable[[bytes], Callable[[Tensors], Tensors]],
 ) -> Callable[[Tensors], Tensors]:
     onnx = onnx_package()
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy = copy_of(model)
     present = {value.name for value in copy.graph.output}
     copy.graph.output.extend(
         onnx.helper.make_tensor_value_info(n, 1, None) for n in names if n not in present

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeresnet.core.target import Scheme
 from edgeresnet.core.contract import NORMALISED
+from edgeresnet.core.target import Scheme
 
 if TYPE_CHECKING:
     import onnx

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeresnet.core.contract import copy_of, onnx_package
 from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import Array
-from edgeresnet.core.contract import onnx_package
 from edgeresnet.quantize.placement import Placement
 from edgeresnet.quantize.ranges import Range, quantize_weight
 
@@ -27,15 +27,11 @@ def insert(
     them; ``s8-symmetric`` leaves them in float, as TensorRT wants them.
     """
     onnx = onnx_package()
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy_of(model)
     graph = result.graph
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
     writer = _Writer(graph)
-    readers: dict[str, set[str]] = {}
-    for tensor, node in placement.edges:
-        readers.setdefault(tensor, set()).add(node)
-    shared = [name for name in placement.same_as if name not in readers]
+    readers = _readers(graph, placement)
     nodes: list[Any] = []
     for node in graph.node:
         if node.name in placement.weighted:
@@ -45,13 +41,8 @@ def insert(
                 node.input[i] = f"{name}.dequantized"
         nodes.append(node)
         for output in node.output:
-            if output in readers or output in shared:
+            if output in readers:
                 nodes += writer.pair(output, ranges[output])
-    for node in nodes:
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
-            for i, name in enumerate(node.input):
-                if name in shared:
-                    node.input[i] = f"{name}.dequantized"
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in graph.node for name in node.input}
@@ -59,6 +50,19 @@ def insert(
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return result
+
+
+def _readers(graph: Any, placement: Placement) -> dict[str, set[str]]:
+    """Quantized tensor to the names of the nodes that read it through its pair.
+
+    A tensor that shares its origin's scale is read through its pair by everybody.
+    """
+    readers: dict[str, set[str]] = {}
+    for tensor, node in placement.edges:
+        readers.setdefault(tensor, set()).add(node)
+    for tensor in placement.same_as:
+        readers[tensor] = {node.name for node in graph.node if tensor in node.input}
+    return readers
 
 
 class _Writer:

@@ -217,7 +217,7 @@ def _note(items: Iterator[tuple[Entry, Pixels]], seen: list[Entry]) -> Iterator[
         yield pixels
 
 
-def _judge(
+def _judge(  # noqa: PLR0917  one caller
     model: onnx.ModelProto,
     quantized: onnx.ModelProto,
     graph: Graph,
@@ -229,7 +229,8 @@ def _judge(
 ) -> tuple[Gate, list[Pixels]]:
     onnx_package().checker.check_model(quantized)
     exact, rounded = (open_model(m.SerializeToString()) for m in (model, quantized))
-    float_logits, int8_logits, classes, kept = [], [], [], []
+    float_logits, int8_logits, classes = [], [], []
+    kept: list[Pixels] = []
     items = _counted(
         fitted(gate.entries, graph.preprocess, unreadable), "judge", len(gate.entries), progress
     )
@@ -263,6 +264,6 @@ def _over_budget(gate: Gate, layers: Sequence[LayerNoise]) -> GateError:
     return GateError(
         f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures, "
         f"{gate.max_drop:g} allowed; the layers that add most noise: {worst}",
-        hint="--method percentile, more --samples, a larger --max-drop, or float_nodes in a recipe; "
+        hint="--method percentile, more --samples, a larger --max-drop, float_nodes in a recipe; "
         "--force writes the graph all the same",
     )

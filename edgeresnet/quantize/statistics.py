@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from edgeresnet.core.contract import copy_of, onnx_package
 from edgeresnet.core.tensors import IMAGE, Array, Pixels, Tensors
-from edgeresnet.core.contract import onnx_package
 
 if TYPE_CHECKING:
     import onnx
@@ -81,8 +81,7 @@ def observe(
     A last batch that is not full is filled up with its own first picture.
     """
     onnx = onnx_package()
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
+    exposed = copy_of(model)
     exposed.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors
     )

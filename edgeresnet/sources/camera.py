@@ -137,7 +137,7 @@ def _shots(capture: cv2.VideoCapture, device: Path) -> Shots:
             yield Lost("corrupt", "" if told else (told := f"{device} gives damaged pictures"))
             continue
         bad = 0
-        if pixels.ndim == 2:  # noqa: PLR2004
+        if pixels.ndim == 2:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
         yield Shot(pixels, captured_ns=captured_ns)  # type: ignore[arg-type]
     raise DeviceError(
