@@ -22,9 +22,10 @@ class Frame:
     """The file this frame came from, when each frame has its own."""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != "uint8":
+        shape = self.pixels.shape
+        if len(shape) != 3 or shape[2] != 3 or 0 in shape or self.pixels.dtype != "uint8":
             raise ValueError(
-                f"a frame is uint8 height x width x 3, got "
+                f"a picture is uint8 height x width x 3, got "
                 f"{self.pixels.dtype}{list(self.pixels.shape)}"
             )
 

@@ -134,28 +134,38 @@ class _Axis:
     """Reduced source pixels per fitted pixel."""
 
 
-_MARGIN = 8
+_NEIGHBOURS = 2
+"""Source pixels on either side that an enlarged pixel may depend on."""
+_FARTHEST = 32
+_PIXEL_COST = 0.002
+"""What one more fitted pixel outside the crop is worth, in fitted pixels of misalignment."""
 
 
 def _axis(source: int, resized: int, size: int) -> _Axis:
     """Plan one axis: ``source`` pixels shrunk to ``resized``, the middle ``size`` kept.
 
-    Only the source pixels under the crop are read. The cut is made a few fitted pixels outside
-    the crop, where it falls closest to a whole source pixel, so that the sampling grid is that of
-    the uncropped picture. Crop offsets are rounded as torchvision's ``center_crop`` does.
+    Only the source pixels under the crop and a few around it are read. The cut is made where a
+    fitted pixel's edge falls on a whole source pixel, or nearly, so that the sampling grid is that
+    of the uncropped picture. Crop offsets are rounded as torchvision's ``center_crop`` does.
     """
     ratio = source / resized
     reduce = int(ratio / 2) if ratio >= 4 else 1
     ratio /= reduce
     left = round((resized - size) / 2.0)
     limit = source // reduce
+    near = math.ceil(_NEIGHBOURS / ratio)
 
-    def offgrid(edge: int) -> float:
-        return abs(edge * ratio - min(round(edge * ratio), limit))
+    def cut(edge: int, outwards: int, end: int) -> int:
+        edges = range(near, max(near, _FARTHEST) + 1)
+        places = [min(max(edge + away * outwards, 0), end) for away in edges]
 
-    low = min(range(max(0, left - _MARGIN), left + 1), key=lambda e: (offgrid(e), -e))
-    right = left + size
-    high = min(range(right, min(resized, right + _MARGIN) + 1), key=lambda e: (offgrid(e), e))
+        def cost(place: int) -> float:
+            off = abs(place * ratio - min(round(place * ratio), limit)) / ratio
+            return off + _PIXEL_COST * abs(place - edge)
+
+        return min(places, key=cost)
+
+    low, high = cut(left, -1, resized), cut(left + size, 1, resized)
     start, stop = round(low * ratio), min(round(high * ratio), limit)
     return _Axis(start, max(stop, start + 1), reduce, high - low, left - low, ratio)
 

@@ -20,9 +20,11 @@ else:
 
 
 class Schema(BaseModel):
-    """A frozen value read from a file; unknown keys are refused."""
+    """A frozen value read from a file; unknown keys, NaN and infinities are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 S = TypeVar("S", bound=Schema)

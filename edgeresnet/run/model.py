@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from edgeresnet.core.bundle import Bundle
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
@@ -33,17 +31,11 @@ class Model:
 
     def predict(self, picture: Path | str | Pixels) -> Prediction:
         """What the model says about one picture: a file, or BGR pixels (height, width, 3) uint8."""
-        if isinstance(picture, (str, Path)):
-            pixels = read_picture(Path(picture))
-        else:
-            pixels = picture
-            if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-                raise UsageError(
-                    f"a picture is uint8 height x width x 3 in BGR order, "
-                    f"got {pixels.dtype}{list(pixels.shape)}",
-                    hint="cv2.imread gives one",
-                )
-        frame = Frame(pixels, 0, 0)
+        named = isinstance(picture, (str, Path))
+        try:
+            frame = Frame(read_picture(Path(picture)) if named else picture, 0, 0)
+        except ValueError as error:
+            raise UsageError(str(error), hint="in BGR order, as cv2.imread gives one") from error
         with self._turn:
             feeds = self._task.feeds(frame)
             if self._batch > 1:

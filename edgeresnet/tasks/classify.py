@@ -31,13 +31,13 @@ class Classify:
     def prediction(self, outputs: Tensors, frame: Frame) -> Classification:
         """Labels, best first. Logits that are not finite are an error, never a label."""
         logits = outputs[LOGITS][0]
-        scores = softmax(logits)
-        if not np.isfinite(scores).all():
+        if not np.isfinite(logits).all():
             raise DeviceError(
                 f"the model gave values that are not finite for frame {frame.index} "
                 f"of {frame.source}",
                 hint="run: edgeresnet evaluate BUNDLE --images DIR",
             )
+        scores = softmax(logits)
         count = min(self.top, len(scores))
         best = np.argpartition(-scores, count - 1)[:count]
         best = best[np.argsort(-scores[best], kind="stable")]

@@ -3,7 +3,6 @@
 import threading
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,13 +278,3 @@ def test_a_device_that_is_not_here_is_an_error_that_names_those_that_are(
     with pytest.raises(EdgeError, match="NoSuchDevice") as caught:
         backend.load(artifacts(graphs("rgb", "float")), absent, Mode.LATENCY, None).__enter__()
     assert target.device in caught.value.hint
-
-
-def test_a_network_that_it_did_not_compile_is_refused(backend, target, graphs, tmp_path):
-    graph = graphs("rgb", "float")
-    artifact = backend.compile(graph, target, tmp_path)
-    if artifact.path.suffix != ".onnx":
-        pytest.skip(f"{backend.name} has a format of its own")
-    Path(artifact.path).write_bytes(graph.path.read_bytes())
-    with pytest.raises(ModelError, match="not one that this backend compiled"):
-        backend.load(artifact, target, Mode.LATENCY, None).__enter__()
