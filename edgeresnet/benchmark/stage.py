@@ -7,6 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,22 +149,18 @@ def benchmark(
 def _engine(sessions: tuple[Session, ...], feeds: Tensors, seconds: float) -> float:
     """Runs a second of all sessions, each on its own thread."""
     end = time.perf_counter() + seconds
-    counts = [0] * len(sessions)
 
-    def loop(at: int, session: Session) -> None:
+    def loop(session: Session) -> int:
+        count = 0
         while time.perf_counter() < end:
             session.infer(feeds)
-            counts[at] += 1
+            count += 1
+        return count
 
     start = time.perf_counter()
-    threads = [
-        threading.Thread(target=loop, args=(at, session)) for at, session in enumerate(sessions)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / (time.perf_counter() - start)
+    with ThreadPoolExecutor(len(sessions)) as threads:
+        count = sum(threads.map(loop, sessions))
+    return count / (time.perf_counter() - start)
 
 
 def _one_session(session: Session, feeds: Tensors, seconds: float) -> Durations:

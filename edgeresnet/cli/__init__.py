@@ -11,7 +11,7 @@ from importlib import import_module
 import click
 
 from edgeresnet import __version__
-from edgeresnet.core.errors import EdgeError, MissingBackendError, UsageError
+from edgeresnet.core.errors import DeviceError, EdgeError, MissingBackendError, UsageError
 
 COMMANDS = {
     "convert": "trained weights to a contract graph (ONNX), proved equal",
@@ -95,12 +95,15 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: interrupted", err=True)
         return 130
-    except BrokenPipeError:  # the reader, ``head`` say, had enough
+    except (BrokenPipeError, SystemExit) as left:  # the latter: click has seen the former
+        if not isinstance(left.__context__ or left, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141  # the reader, ``head`` say, had enough
     except MemoryError:
-        click.echo("error: out of memory\nhint: a smaller --batch or --size", err=True)
-        return 6
+        memory = DeviceError("out of memory", hint="a smaller --batch or --size")
+        _report(memory, as_json="--json" in arguments)
+        return memory.exit_code
     except Exception as error:  # noqa: BLE001  a bug, or a package that is not here
         return _unexpected(error, arguments)
     return code if isinstance(code, int) else 0  # a command that called Context.exit

@@ -76,12 +76,15 @@ def command(
 
 @contextmanager
 def _signals(stop: threading.Event) -> Generator[None]:
-    """The first Ctrl-C or SIGTERM ends the run with its summary, the second ends the process."""
+    """The first Ctrl-C or SIGTERM ends the run with its summary, the second ends the process.
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise SystemExit(128 + number)
+    The second is left to the system, which also ends what hangs in a driver.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

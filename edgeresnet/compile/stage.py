@@ -93,7 +93,7 @@ def compile_graph(
 
 def check_bundle_output(out: Path, *, force: bool) -> Path:
     """``out`` when a bundle may be written there; whatever else is there is never replaced."""
-    check_output(out, force=force)
+    check_output(out, force=force, folder=True)
     if out.exists() and not is_sealed(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out} is no bundle: not overwritten", hint="choose another -o")
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -124,9 +125,10 @@ def _refused_pickle(path: Path, reason: str) -> ModelError:
                     hint="torch.save(torch.jit.load(path).state_dict(), 'weights.pth')",
                 )
     if "GLOBAL" in reason or "Unsupported" in reason:
-        line = next((part for part in reason.split(". ") if "GLOBAL" in part), "")
+        found = re.search(r"GLOBAL (\S+)", reason)
+        what = f" ({found.group(1)})" if found else ""
         return ModelError(
-            f"{path} is a pickle that would execute code, refused: {line.strip()[:120]}",
+            f"{path} is a pickle that would execute code{what}, refused",
             hint="save only the weights: torch.save(model.state_dict(), 'weights.pth')",
         )
     return ModelError(

@@ -14,6 +14,8 @@ from edgeresnet.core.errors import MissingBackendError, ModelError
 from edgeresnet.core.files import existing_file, sha256_file, whole_file
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Color, Preprocess, as_json, from_json
+from edgeresnet.core.schema import read_json
+from edgeresnet.core.schema import read_json
 from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import IMAGE, LOGITS, TensorSpec
 
@@ -131,9 +133,9 @@ def graph_of(model: onnx.ModelProto, path: Path) -> Graph:
             labels=Labels.from_json(metadata["labels"]),
             inputs=tensor_specs(model.graph.input),
             outputs=tensor_specs(model.graph.output),
-            evidence=json.loads(metadata["evidence"]),
+            evidence=read_json(metadata["evidence"], f"{path}: evidence", ModelError),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: damaged metadata: {error}") from error
 
 

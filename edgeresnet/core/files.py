@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,10 +26,12 @@ def sha256_file(path: Path) -> str:
 
 def existing_file(path: Path, what: str) -> Path:
     """``path`` when it is a readable, non-empty file; else a usage error that says which."""
-    if path.is_dir():
-        raise UsageError(f"{what}: {path} is a folder, a file is needed")
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise UsageError(f"{what}: {path} is a folder, a file is needed")
+        if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
+            raise UsageError(f"{what}: {path} is a pipe or a device, a plain file is needed")
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
@@ -37,17 +40,23 @@ def existing_file(path: Path, what: str) -> Path:
         raise UsageError(f"{what}: no permission to read {path}") from error
     except OSError as error:
         raise UsageError(f"{what}: cannot read {path}: {error.strerror}") from error
-    if size == 0:
+    if found.st_size == 0:
         raise UsageError(f"{what}: {path} is empty", hint="was the download or copy interrupted?")
     return path
 
 
-def check_output(path: Path, *, force: bool) -> Path:
-    """``path`` when something may be written there; says so before the work, not after it."""
-    if path.exists() and not force:
-        raise UsageError(f"output exists: {path}", hint="choose another -o, or pass --force")
+def check_output(path: Path, *, force: bool, folder: bool = False) -> Path:
+    """``path`` when a file or ``folder`` may be written there; says so before the work."""
     parent = path.absolute().parent
-    if not parent.is_dir():
+    try:
+        exists, in_folder = path.exists(), parent.is_dir()
+    except OSError as error:  # a folder above that may not be entered, a name too long
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    if exists and not force:
+        raise UsageError(f"output exists: {path}", hint="choose another -o, or pass --force")
+    if exists and path.is_dir() and not folder:
+        raise UsageError(f"{path} is a folder: not overwritten", hint="choose another -o")
+    if not in_folder:
         raise UsageError(f"no such folder: {parent}", hint=f"mkdir -p {parent}")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise UsageError(f"no permission to write in {parent}")
@@ -118,8 +127,13 @@ def whole_folder(path: Path, *, force: bool) -> Generator[Path]:
         if force and path.exists():
             aside = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}.old."))
             path.replace(aside / path.name)
-            temporary.replace(path)
-            shutil.rmtree(aside, ignore_errors=True)
+            try:
+                temporary.replace(path)
+            except OSError:
+                (aside / path.name).replace(path)
+                raise
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
         else:
             temporary.replace(path)
         _sync(parent)

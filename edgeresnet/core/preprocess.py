@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from edgeresnet.core.errors import ProfileError
+from edgeresnet.core.errors import ModelError, ProfileError
 from edgeresnet.core.files import existing_file
 from edgeresnet.core.schema import Schema, parse, read_json
 from edgeresnet.core.tensors import Pixels
@@ -113,8 +113,8 @@ def as_json(preprocess: Preprocess) -> str:
 
 
 def from_json(text: str, what: str) -> Preprocess:
-    """Read what :func:`as_json` wrote."""
-    return parse(Preprocess, read_json(text, what), what)
+    """Read what :func:`as_json` wrote into a model's file."""
+    return parse(Preprocess, read_json(text, what, ModelError), what, ModelError)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ class Model:
 
     def predict(self, picture: Path | str | Pixels) -> Prediction:
         """What the model says about one picture: a file, or BGR pixels (height, width, 3) uint8."""
-        named = isinstance(picture, (str, Path))
+        pixels = read_picture(Path(picture)) if isinstance(picture, (str, Path)) else picture
         try:
-            frame = Frame(read_picture(Path(picture)) if named else picture, 0, 0)
+            frame = Frame(pixels, 0, 0)
         except ValueError as error:
             raise UsageError(str(error), hint="in BGR order, as cv2.imread gives one") from error
         with self._turn:
