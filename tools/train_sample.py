@@ -1,6 +1,6 @@
 """Trains the sample network that ships with edgeresnet: quarter-width ResNet-50, drawn pictures.
 
-About a quarter of an hour on two cores. Nothing is downloaded; the same seed draws the same
+About half an hour on two cores. Nothing is downloaded; the same seed draws the same
 pictures. Training pictures have seed 1, the 2000 validation pictures seed 2.
 """
 

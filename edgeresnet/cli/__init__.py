@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -36,6 +37,8 @@ EXTRAS = {
     "torch": "convert",
 }
 """A package that is not in the base, to the extra that installs it."""
+_READER_LEFT = 141
+"""Exit code when the reader of our standard output, ``head`` say, had enough: as of any program."""
 
 
 class _Commands(click.Group):
@@ -59,6 +62,12 @@ class _Commands(click.Group):
             hint = nearest(args[0], COMMANDS)
             raise UsageError(f"no command named {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # left to click it would be exit code 1, which means a bug
+            ctx.exit(_READER_LEFT)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -95,11 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: interrupted", err=True)
         return 130
-    except (BrokenPipeError, SystemExit) as left:  # the latter: click has seen the former
-        if not isinstance(left.__context__ or left, BrokenPipeError):
-            raise
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # the reader, ``head`` say, had enough
+        return _READER_LEFT
     except MemoryError:
         memory = DeviceError("out of memory", hint="a smaller --batch or --size")
         _report(memory, as_json="--json" in arguments)

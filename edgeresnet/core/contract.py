@@ -15,7 +15,6 @@ from edgeresnet.core.files import existing_file, sha256_file, whole_file
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Color, Preprocess, as_json, from_json
 from edgeresnet.core.schema import read_json
-from edgeresnet.core.schema import read_json
 from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import IMAGE, LOGITS, TensorSpec
 

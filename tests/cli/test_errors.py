@@ -32,11 +32,26 @@ WRONG = [
     (["run", "{bundle}", "--source", "absent.mp4"], 2, "no such file: absent.mp4", "camera://0"),
     (["run", "{bundle}", "--source", "{bundle}/model.onnx"], 2, "model.onnx", "ffprobe"),
     (["run", "{bundle}", "--source", "synthetic://8x8?cuont=1"], 2, "cuont", "'count'"),
-    (["run", "{bundle}", "--source", "synthetic://8x8?count=1", "--sink", "josnl:-"], 2, "josnl", "'jsonl'"),
+    (
+        ["run", "{bundle}", "--source", "synthetic://8x8?count=1", "--sink", "josnl:-"],
+        2,
+        "josnl",
+        "'jsonl'",
+    ),
     (["run", "{bundle}", "--source", "synthetic://", "--frames", "0"], 2, "--frames", "--help"),
     (["run", "{bundle}", "--source", "synthetic://", "--fps", "0"], 2, "--fps", "--help"),
-    (["run", "{bundle}", "--source", "x", "--sink", "jsonl:-", "--sink", "csv:-"], 2, "both write", "file"),
-    (["compile", "{graph}", "--target", "intel-cpux"], 2, "intel-cpux", "did you mean 'intel-cpu'?"),
+    (
+        ["run", "{bundle}", "--source", "x", "--sink", "jsonl:-", "--sink", "csv:-"],
+        2,
+        "both write",
+        "file",
+    ),
+    (
+        ["compile", "{graph}", "--target", "intel-cpux"],
+        2,
+        "intel-cpux",
+        "did you mean 'intel-cpu'?",
+    ),
     (["compile", "absent.onnx"], 2, "no such file: absent.onnx", ""),
     (["compile", "{empty}"], 2, "is a folder", ""),
     (["compile", "{graph}", "-o", "{bundle}"], 2, "output exists", "--force"),
@@ -51,7 +66,12 @@ WRONG = [
     (["evaluate", "absent.onnx", "--images", "{pictures}"], 2, "no such file: absent.onnx", ""),
     (["benchmark", "{bundle}", "--seconds", "0"], 2, "--seconds must be positive", ""),
     (["benchmark", "{bundle}", "--compare", "{graph}"], 2, "not valid JSON", ""),
-    (["deploy", "{weights}", "--images", "{pictures}", "--target", "x"], 2, "no target named 'x'", "known:"),
+    (
+        ["deploy", "{weights}", "--images", "{pictures}", "--target", "x"],
+        2,
+        "no target named 'x'",
+        "known:",
+    ),
     (["targets", "intel"], 2, "no target named 'intel'", "did you mean 'intel-cpu'?"),
 ]
 

@@ -49,7 +49,10 @@ def test_no_help_imports_anything_heavy():
 
 def test_the_module_is_the_command():
     done = subprocess.run(
-        [sys.executable, "-m", "edgeresnet", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "edgeresnet", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     import edgeresnet
 

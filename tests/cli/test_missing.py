@@ -52,7 +52,9 @@ def test_a_bundle_whose_runtime_is_absent(sample_int8, compiled, pictures, comma
 
 
 def test_a_target_whose_compiler_is_absent(sample_graph, tmp_path):
-    done = without({"openvino"}, "compile", sample_graph, "--target", "intel-cpu", "-o", tmp_path / "b")
+    done = without(
+        {"openvino"}, "compile", sample_graph, "--target", "intel-cpu", "-o", tmp_path / "b"
+    )
     assert done.returncode == 3
     assert done.stderr.endswith("hint: pip install 'edgeresnet[openvino]'\n")
     assert not list(tmp_path.iterdir())
@@ -87,9 +89,7 @@ def test_a_stage_whose_package_is_absent(
     assert hint.startswith("hint: pip install 'edgeresnet[")
 
 
-def test_a_device_with_openvino_alone_runs_and_judges_bundles(
-    sample_int8, compiled, pictures
-):
+def test_a_device_with_openvino_alone_runs_and_judges_bundles(sample_int8, compiled, pictures):
     """The base package and one runtime: neither torch nor onnx nor ONNX Runtime."""
     pytest.importorskip("openvino", reason="openvino is not installed")
     bundle = compiled(sample_int8, "intel-cpu")

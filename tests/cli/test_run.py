@@ -191,8 +191,9 @@ def test_reasons_of_dropped_frames_are_in_the_summary(edgeresnet, sample_bundle,
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.jpg").write_text("no picture")
     source = tmp_path / "in"
-    from edgeresnet.datasets.procedural import draw_picture
     import cv2
+
+    from edgeresnet.datasets.procedural import draw_picture
 
     cv2.imwrite(str(source / "b.png"), draw_picture(0, seed=1).pixels)
     told = edgeresnet("run", sample_bundle, "--source", source)

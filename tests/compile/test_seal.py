@@ -60,7 +60,9 @@ def test_the_files_are_those_that_the_tests_below_damage(bundle):
 def test_one_flipped_bit_anywhere_is_seen(bundle, data, name, bit):
     file = bundle / name
     good = file.read_bytes()
-    at = data.draw(st.sampled_from([0, len(good) // 2, len(good) - 1]) | st.integers(0, len(good) - 1))
+    at = data.draw(
+        st.sampled_from([0, len(good) // 2, len(good) - 1]) | st.integers(0, len(good) - 1)
+    )
     file.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :])
     refused(bundle, name)
     file.write_bytes(good)

@@ -72,9 +72,7 @@ def graphs(sample_weights, tmp_path_factory):
                 convert(sample_weights, out, preprocess=WAYS_TO_SEE[way], batch=batch)
             else:  # forced: the network was not trained to see in these ways
                 float_graph = graph(way, "float", batch).path
-                quantize(
-                    float_graph, out, images=folder / "pictures", scheme=scheme, force=True
-                )
+                quantize(float_graph, out, images=folder / "pictures", scheme=scheme, force=True)
             made[key] = read_graph(out)
         return made[key]
 
@@ -168,9 +166,7 @@ def test_onnx_runtime_gives_them_to_the_last_bit_although_the_host_normalises(
     with backend.load(artifact, target, mode, None) as engine:
         session = engine.session()
         for picture in pictures(graph):
-            error = relative_error(
-                logits(session.infer, picture), logits(reference, picture)
-            )
+            error = relative_error(logits(session.infer, picture), logits(reference, picture))
             assert error <= (EXACT_FLOAT if scheme == "float" else 0)
 
 
@@ -218,9 +214,7 @@ def test_a_session_leaves_its_feeds_as_they_are(backend, target, graphs, artifac
     assert np.array_equal(feeds[IMAGE], before)
 
 
-def test_each_picture_of_a_batch_gets_its_own_logits(
-    backend, target, graphs, artifacts, pictures
-):
+def test_each_picture_of_a_batch_gets_its_own_logits(backend, target, graphs, artifacts, pictures):
     graph = graphs("rgb", "float", batch=2)
     assert graph.batch == 2
     reference = open_model(graph.path)
@@ -233,9 +227,7 @@ def test_each_picture_of_a_batch_gets_its_own_logits(
                 assert relative_error(row, logits(reference, picture, 2)) < EXACT_FLOAT
 
 
-def test_what_a_cache_keeps_gives_the_same(
-    backend, target, graphs, artifacts, pictures, tmp_path
-):
+def test_what_a_cache_keeps_gives_the_same(backend, target, graphs, artifacts, pictures, tmp_path):
     graph = graphs("rgb", "u8-affine")
     picture, seen = pictures(graph)[0], []
     for _ in range(2):
@@ -245,9 +237,7 @@ def test_what_a_cache_keeps_gives_the_same(
 
 
 @pytest.mark.parametrize("damage", ["absent", "empty", "half", "text"])
-def test_a_broken_artifact_is_a_model_error(
-    backend, target, graphs, artifacts, tmp_path, damage
-):
+def test_a_broken_artifact_is_a_model_error(backend, target, graphs, artifacts, tmp_path, damage):
     good = artifacts(graphs("rgb", "u8-affine"))
     for broken in sorted(good.folder.iterdir()):
         folder = tmp_path / broken.name

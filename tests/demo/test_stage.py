@@ -109,7 +109,7 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 
 def test_the_sample_network_ships_with_the_package(sample_weights):
-    assert stage.SAMPLE == sample_weights
+    assert sample_weights == stage.SAMPLE
     assert Path(stage.SAMPLE).is_file()
 
 

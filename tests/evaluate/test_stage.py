@@ -6,10 +6,10 @@ import pytest
 
 from edgeresnet import testing
 from edgeresnet.backends import BACKENDS
-from edgeresnet.core.errors import ModelError, UsageError
-from edgeresnet.core.preprocess import fit
 from edgeresnet.core.contract import read_graph
+from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.pictures import read_picture
+from edgeresnet.core.preprocess import fit
 from edgeresnet.evaluate.stage import evaluate
 from edgeresnet.flow.predictor import open_predictor
 from edgeresnet.testing import FakeBackend, grey, plugged, write_bundle

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from edgeresnet.backends import BACKENDS
+from edgeresnet.core.protocols import Mode
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.stream import Policy, predictions
-from edgeresnet.core.protocols import Mode
 from edgeresnet.testing import FakeBackend, plugged, write_bundle
 
 GRACE_S = 5

@@ -131,7 +131,9 @@ def test_a_source_that_fails_ends_the_run_and_what_came_before_is_written(bench)
 def test_stop_ends_it_with_its_report(bench):
     stop = threading.Event()
     bench.source = ListSource(grey(7) for _ in iter(int, 1))
-    report = bench.run(stop=stop, on_result=lambda report, _: report.counters.inferred < 5 or stop.set())
+    report = bench.run(
+        stop=stop, on_result=lambda report, _: report.counters.inferred < 5 or stop.set()
+    )
     assert report.counters.balanced
     assert report.counters.inferred >= 5
 

@@ -85,9 +85,7 @@ def test_with_the_first_quantize_it_is_the_graphs_integers(preprocess, scale, ki
     expected = by_graph(
         preprocess, picture, nodes, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), constants
     )
-    table = quantized_table(
-        float_table(preprocess), float(scale), int(zero), np.dtype(kind).name
-    )
+    table = quantized_table(float_table(preprocess), float(scale), int(zero), np.dtype(kind).name)
     got = by_table(table, picture)
     assert got.dtype == expected.dtype
     assert np.array_equal(got, expected)

@@ -19,9 +19,7 @@ def test_the_device_reads_openvinos_own_format_and_never_onnx(sample_int8, tmp_p
     assert artifact.normalisation == "engine"
 
 
-def test_computation_outside_int8_is_float32_and_a_target_may_say_otherwise(
-    sample_graph, tmp_path
-):
+def test_computation_outside_int8_is_float32_and_a_target_may_say_otherwise(sample_graph, tmp_path):
     backend = get_backend("openvino")
     artifact = backend.compile(read_graph(sample_graph), TARGET, tmp_path)
     for options, kind in (({}, "f32"), ({"INFERENCE_PRECISION_HINT": "bf16"}, "bf16")):
