@@ -135,6 +135,21 @@ def compiled(tmp_path_factory):
     return bundle
 
 
+@pytest.fixture(scope="session")
+def small_demo(tmp_path_factory):
+    """Report of a demo of fewer pictures and a clip of one second, and the lines it said."""
+    from edgeresnet.demo import stage
+
+    folder, said = tmp_path_factory.mktemp("demo") / "out", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "CALIBRATION", 96)
+        patch.setattr(stage, "EVALUATION", 240)  # one is less than half of the gate's budget
+        patch.setattr(stage, "CLIP_SECONDS", 1)
+        patch.setattr(stage, "_BENCHMARK_S", 0.1)
+        patch.setattr("edgeresnet.benchmark.stage.ROUNDS", 1)
+        return stage.demo(folder, say=said.append), said
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """Compiled code stays out of the user's cache."""

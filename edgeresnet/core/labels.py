@@ -74,9 +74,8 @@ def _json_entries(text: str, path: Path) -> list[str]:
         data = json.loads(text)
         if isinstance(data, dict):
             data = [data[str(i)] for i in range(len(data))]
-        if not isinstance(data, list):
-            raise TypeError(type(data).__name__)
-        return [" ".join(entry if isinstance(entry, list) else [entry]) for entry in data]
+        entries = data if isinstance(data, list) else [None]  # which is no name
+        return [" ".join(entry if isinstance(entry, list) else [entry]) for entry in entries]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"--classes: {path}: not a list of names", hint='["cat", "dog"] or {"0": "cat", ...}'

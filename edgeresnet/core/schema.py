@@ -40,19 +40,33 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def parse(
     schema: type[S], data: Mapping[str, Any], what: str, error: type[EdgeError] = ProfileError
 ) -> S:
-    """Build ``schema`` from ``data``; the first thing wrong becomes ``error`` about ``what``."""
+    """Build ``schema`` from ``data``; the first thing wrong becomes ``error`` about ``what``.
+
+    An unknown key comes before a missing one: it is how the missing one was misspelt.
+    """
     try:
         return schema.model_validate(data)
     except ValidationError as caught:
-        first = caught.errors()[0]
+        wrong = caught.errors()
+        first = next((one for one in wrong if one["type"] == "extra_forbidden"), wrong[0])
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            hint = nearest(str(first["loc"][-1]), schema.model_fields)
+            hint = nearest(str(first["loc"][-1]), _keys(schema, first["loc"][:-1]))
             raise error(f"{what}: unknown key {where!r}", hint=hint) from caught
         if first["type"] == "missing":
             raise error(f"{what}: missing {where!r}") from caught
         got = repr(first.get("input"))[:60]
         raise error(f"{what}: {where or 'value'}: {first['msg']}, got {got}") from caught
+
+
+def _keys(schema: type[BaseModel], where: tuple[int | str, ...]) -> Iterable[str]:
+    """The keys that may stand at ``where``."""
+    for part in where:
+        found = schema.model_fields.get(str(part))
+        inner = found.annotation if found is not None else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            schema = inner
+    return schema.model_fields
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:

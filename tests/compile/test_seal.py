@@ -156,6 +156,16 @@ def test_an_unknown_key_of_the_manifest_is_refused_with_a_suggestion(small):
     assert refused(small, "unknown key 'lables'").hint == "did you mean 'labels'?"
 
 
+def test_an_unknown_key_inside_is_compared_with_the_keys_of_its_own_place(small):
+    reseal(small, lambda manifest: manifest["golden"].update(tolerence=1))
+    assert refused(small, "unknown key 'golden.tolerence'").hint == "did you mean 'tolerance'?"
+
+
+def test_a_misspelt_key_is_told_as_such_and_not_as_missing(small):
+    reseal(small, lambda manifest: manifest.update(evidense=manifest.pop("evidence")))
+    assert refused(small, "unknown key 'evidense'").hint == "did you mean 'evidence'?"
+
+
 @pytest.mark.parametrize(
     ("where", "value"),
     [

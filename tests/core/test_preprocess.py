@@ -141,7 +141,7 @@ def test_a_mirrored_picture_gives_the_mirrored_result(height, width):
     preprocess = Preprocess(size=(96, 96), crop=Crop.NONE)
     straight = fit(pixels, preprocess).astype(int)
     turned = fit(np.ascontiguousarray(pixels[::-1, ::-1]), preprocess)[::-1, ::-1]
-    assert np.abs(straight - turned).mean() < CLOSE
+    assert np.abs(straight - turned).mean() < 2 * CLOSE  # a last odd row or column is left out
 
 
 @pytest.mark.parametrize("interpolation", Interpolation)

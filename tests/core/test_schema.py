@@ -30,7 +30,7 @@ def test_values_cannot_be_changed():
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({"widht": 3}, "missing 'width'"),
+        ({"widht": 3}, "unknown key 'widht'"),
         ({}, "missing 'width'"),
         ({"width": 0}, "width: Input should be greater than 0, got 0"),
         ({"width": "wide"}, "width: "),

@@ -10,22 +10,8 @@ from edgeresnet.core.errors import UsageError
 from edgeresnet.demo import stage
 from edgeresnet.demo.stage import demo
 
-FRAMES = 30
-PICTURES = 240  # one is less than half a point of the gate's budget of one
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The demo on fewer pictures and a shorter clip; what was said, and its report."""
-    folder, said = tmp_path_factory.mktemp("demo") / "out", []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "CALIBRATION", 96)
-        patch.setattr(stage, "EVALUATION", PICTURES)
-        patch.setattr(stage, "CLIP_SECONDS", 1)
-        patch.setattr(stage, "CLIP_FPS", FRAMES)
-        patch.setattr(stage, "_BENCHMARK_S", 0.1)
-        patch.setattr("edgeresnet.benchmark.stage.ROUNDS", 1)
-        return demo(folder, say=said.append), said
+FRAMES = stage.CLIP_FPS  # of one second
+PICTURES = 240
 
 
 def frames_of(video):
@@ -33,16 +19,16 @@ def frames_of(video):
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_it_goes_the_whole_way_and_says_where_it_is(made):
-    report, said = made
+def test_it_goes_the_whole_way_and_says_where_it_is(small_demo):
+    report, said = small_demo
     assert [line[:3] for line in said if line[0] != " "] == [f"{n}/7" for n in range(1, 8)]
     assert report.converted.training_match == "matches"
     assert report.quantized.gate.passed
     assert report.seconds > 0
 
 
-def test_every_file_it_names_is_there_and_has_something_in_it(made):
-    report, _ = made
+def test_every_file_it_names_is_there_and_has_something_in_it(small_demo):
+    report, _ = small_demo
     for path in report.written:
         assert path.is_relative_to(report.folder)
         assert read_bundle(path) if path.is_dir() else path.stat().st_size > 0
@@ -50,8 +36,8 @@ def test_every_file_it_names_is_there_and_has_something_in_it(made):
     assert {"annotated.mp4", "annotated.jpg", "predictions.jsonl", "clip.mp4"} <= names
 
 
-def test_there_is_a_leg_for_float_and_int8_on_each_installed_backend(made):
-    report, _ = made
+def test_there_is_a_leg_for_float_and_int8_on_each_installed_backend(small_demo):
+    report, _ = small_demo
     backends = {read_bundle(leg.bundle).manifest.artifact.backend for leg in report.legs}
     assert backends <= set(BACKENDS)
     assert len(report.legs) == 2 * len(backends)
@@ -62,8 +48,8 @@ def test_there_is_a_leg_for_float_and_int8_on_each_installed_backend(made):
         assert leg.speed.frames.balanced
 
 
-def test_the_clip_and_the_annotated_film_play_to_their_end(made):
-    report, _ = made
+def test_the_clip_and_the_annotated_film_play_to_their_end(small_demo):
+    report, _ = small_demo
     assert frames_of(report.folder / "clip.mp4") == FRAMES
     assert frames_of(report.folder / "annotated.mp4") == FRAMES
     assert report.ran.counters.as_json() == {"captured": FRAMES, "inferred": FRAMES, "dropped": {}}
@@ -71,8 +57,8 @@ def test_the_clip_and_the_annotated_film_play_to_their_end(made):
     assert len(lines) == FRAMES
 
 
-def test_something_is_drawn_on_the_film_and_on_the_sheet(made):
-    report, _ = made
+def test_something_is_drawn_on_the_film_and_on_the_sheet(small_demo):
+    report, _ = small_demo
     plain, drawn = (
         cv2.VideoCapture(str(report.folder / name)) for name in ("clip.mp4", "annotated.mp4")
     )
