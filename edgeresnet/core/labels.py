@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.files import existing_file
@@ -74,7 +75,7 @@ def _json_entries(text: str, path: Path) -> list[str]:
         data = json.loads(text)
         if isinstance(data, dict):
             data = [data[str(i)] for i in range(len(data))]
-        entries = data if isinstance(data, list) else [None]  # which is no name
+        entries: list[Any] = data if isinstance(data, list) else [None]  # which is no name
         return [" ".join(entry if isinstance(entry, list) else [entry]) for entry in entries]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(

@@ -205,7 +205,7 @@ def test_an_engine_that_computes_something_else_never_becomes_a_bundle(
     sample_graph, tmp_path, fake
 ):
     before = everything(tmp_path)
-    with pytest.raises(GateError, match="fake 1.0 computes something else than ONNX Runtime"):
+    with pytest.raises(GateError, match=r"fake 1\.0 computes something else than ONNX Runtime"):
         compile_graph(sample_graph, tmp_path / "b", target=fake.target)
     assert everything(tmp_path) == before
     assert fake.open_engines == 0

@@ -142,7 +142,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(greys, tmp_path):
 
 def test_a_reference_of_other_classes_is_refused(greys, tmp_path):
     other = write_bundle(tmp_path / "other.bundle", classes=10)
-    with pytest.raises(ModelError, match="10 classes, .* has 256"):
+    with pytest.raises(ModelError, match=r"10 classes, .* has 256"):
         evaluate(greys, images=csv_of(tmp_path, [(1, None)], [1]), reference=other)
 
 

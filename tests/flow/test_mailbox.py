@@ -51,7 +51,7 @@ def test_every_item_is_taken_or_given_back_and_the_last_is_taken(count):
     def capture():
         for item in range(count):
             if (replaced := box.put(item)) is not None:
-                given_back.append(replaced)
+                given_back.append(replaced)  # noqa: PERF401  what is put must be put one by one
         box.close()
 
     thread = threading.Thread(target=capture)

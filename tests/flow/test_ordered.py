@@ -104,7 +104,7 @@ def test_no_more_is_taken_ahead_of_the_consumer_than_was_agreed(workers, ahead, 
     results = ordered([lambda item: item] * workers, items(), ahead=ahead)
     for consumed in range(1, 4):
         next(results)
-        until(lambda: len(begun) == consumed + taken)
+        until(lambda: len(begun) == consumed + taken)  # noqa: B023  called at once
         time.sleep(0.02)  # time enough for one more, if there were one
         assert len(begun) == consumed + taken
     results.close()

@@ -320,7 +320,7 @@ def test_captured_is_inferred_and_dropped_whatever_happens(
                 if len(got) == stop_at:
                     stop.set()
         except (OSError, RuntimeError) as error:
-            assert str(error) in ("source", "engine")
+            assert str(error) in ("source", "engine")  # noqa: PT017  it may also not fail
     assert counters.balanced
     assert counters.inferred == len(got)
     assert indexes(got) == sorted(indexes(got))

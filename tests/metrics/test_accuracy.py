@@ -105,7 +105,7 @@ def test_no_class_is_never_among_the_best():
 
 @given(logits=logits)
 def test_a_network_agrees_with_itself_whatever_the_scale(logits):
-    assert same_label(logits, logits * 3 + 1).all()
+    assert same_label(logits, logits * 2).all()
     assert same_label(logits, -logits).all() == (logits.shape[1] == 1)
 
 

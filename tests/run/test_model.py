@@ -84,7 +84,7 @@ def test_calls_from_several_threads_take_turns(greys):
         def work(value):
             for _ in range(40):
                 if model.predict(grey(value)).best.class_id != value:
-                    wrong.append(value)
+                    wrong.append(value)  # noqa: PERF401  one prediction at a time
 
         threads = [threading.Thread(target=work, args=(20 * n,)) for n in range(4)]
         for thread in threads:
