@@ -53,6 +53,9 @@ def _public(name: str) -> property:
 class _Package(ModuleType):
     """The package itself, with its public functions as properties."""
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_PUBLIC})
+
 
 for _name in _PUBLIC:
     setattr(_Package, _name, _public(_name))

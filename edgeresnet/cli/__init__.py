@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -88,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for
     """Run one command and return its exit code. The only place that catches ``EdgeError``."""
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     debug = "--debug" in arguments
+    _end_on_sigterm()
     try:
         code = cli.main(arguments, prog_name="edgeresnet", standalone_mode=False)
         sys.stdout.flush()
@@ -127,6 +130,12 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
     traceback.print_exception(error)
     click.echo(f"edgeresnet {__version__}: this is a bug, please report it", err=True)
     return 1
+
+
+def _end_on_sigterm() -> None:
+    """SIGTERM unwinds as Ctrl-C does, so that nothing half-written stays; ``run`` has its own."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
 
 
 def _advice(error: click.ClickException) -> UsageError:

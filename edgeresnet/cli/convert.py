@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeresnet.cli.console import print_json, print_table, progress_bar, say
 from edgeresnet.cli.options import PATH, preprocess_overrides, preprocessing, shared
+
+if TYPE_CHECKING:
+    from edgeresnet.match.probe import TrainingMatch
 
 
 @click.command(
@@ -36,11 +39,21 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
     found out, and what is said wrongly is refused.
     """
     from edgeresnet.convert.stage import convert
+    from edgeresnet.core.errors import ParityError
+    from edgeresnet.match.probe import FEWEST
 
     overrides = preprocess_overrides(options)
-    out = options.pop("out") or Path(Path(weights.rpartition(":")[2]).stem + ".onnx")
-    with progress_bar(quiet=quiet) as progress:
-        report = convert(weights, out, preprocess=overrides, progress=progress, **options)
+    source = Path(weights.rpartition(":")[2])
+    suffix = ".contract.onnx" if source.suffix == ".onnx" else ".onnx"
+    out = options.pop("out") or Path(source.stem + suffix)
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            report = convert(weights, out, preprocess=overrides, progress=progress, **options)
+    except ParityError as error:
+        match = getattr(error, "match", None)
+        if match is not None and not as_json:
+            _print_match(match)
+        raise
     if as_json:
         print_json(
             {
@@ -56,20 +69,7 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
         )
         return
     if report.match is not None:
-        rows = [
-            (
-                v.candidate.name,
-                f"{v.divergence:.4f}",
-                f"{v.first_layer:.4f}",
-                f"{v.log_ratio:+.2f}",
-                f"{v.t:+.1f}",
-                f"{v.surer_t:+.1f}",
-                "taken" if v is report.match.best else "",
-            )
-            for v in report.match.verdicts
-        ]
-        head = ("setting", "divergence", "first layer", "log ratio", "t", "surer t", "")
-        print_table(f"training match on {report.match.pictures} pictures", head, rows)
+        _print_match(report.match)
     parity = report.parity
     rows2 = [
         ("network", f"{report.arch}, {report.parameters:,} parameters"),
@@ -82,4 +82,22 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
     for path, why in report.unreadable.items():
         say(f"skipped {path.name}: {why}", quiet=quiet)
     if report.training_match == "unchecked":
-        say("the preprocessing is unchecked: pass --images DIR to check it against the training")
+        need = f"--images with at least {FEWEST} readable pictures"
+        say(f"the preprocessing is unchecked: {need} checks it against the training")
+
+
+def _print_match(match: TrainingMatch) -> None:
+    rows = [
+        (
+            v.candidate.name,
+            f"{v.divergence:.4f}",
+            f"{v.first_layer:.4f}",
+            f"{v.log_ratio:+.2f}",
+            f"{v.t:+.1f}",
+            f"{v.surer_t:+.1f}",
+            "fits" if v is match.best else "",
+        )
+        for v in match.verdicts
+    ]
+    head = ("setting", "divergence", "first layer", "log ratio", "t", "surer t", "")
+    print_table(f"training match on {match.pictures} pictures", head, rows)

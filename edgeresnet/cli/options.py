@@ -80,7 +80,7 @@ def preprocessing(function: F) -> F:
         click.option(
             "--interpolation",
             type=choice(["bilinear", "bicubic", "linear", "area", "nearest"]),
-            help="bilinear and bicubic are antialiased, as torchvision's. [bilinear]",
+            help="bilinear is antialiased as torchvision's. [bilinear]",
         ),
         click.option(
             "--crop", type=choice(["center", "none"]), help="none: stretch to --size. [center]"
@@ -102,7 +102,7 @@ def preprocess_overrides(options: dict[str, Any]) -> dict[str, Any]:
     file = options.pop("preprocess_file")
     overrides: dict[str, Any] = {}
     if file is not None:
-        overrides = read_preprocess(file).model_dump(exclude_unset=True)
+        overrides = read_preprocess(file)
     for key in PREPROCESS_KEYS:
         value = options.pop(key)
         if value is not None:

@@ -16,6 +16,7 @@ import click
 
 from edgeresnet.cli.console import print_json, say
 from edgeresnet.cli.options import PATH, shared
+from edgeresnet.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeresnet.flow.report import RunReport
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 )
 @click.argument("bundle", type=PATH)
 @click.option(
-    "--source", required=True, help="camera://0, a picture, folder, glob or video, synthetic://WxH."
+    "--source",
+    "sources",
+    required=True,
+    multiple=True,
+    help="camera://0, a picture, folder, glob or video, synthetic://WxH.",
 )
 @click.option("--sink", "sinks", multiple=True, help="jsonl:-, csv:FILE, video:FILE, images:DIR.")
 @click.option("--top", type=click.IntRange(1), default=5, help="Labels a frame. [5]")
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
 def command(
     bundle: Path,
     *,
-    source: str,
+    sources: tuple[str, ...],
     sinks: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -52,6 +57,11 @@ def command(
     from edgeresnet.flow.stream import Policy
     from edgeresnet.run.stage import check_stdout, run
 
+    if len(sources) > 1:
+        raise UsageError(
+            f"--source is given {len(sources)} times, one engine takes one source so far",
+            hint="start one run for each source",
+        )
     check_stdout(sinks, as_json=as_json)
     policy = Policy(
         max_age_ms=options["max_age"],
@@ -64,7 +74,7 @@ def command(
     status = _Status(quiet=quiet, labels=not sinks and not as_json)
     with _signals(stop):
         report = run(
-            bundle, source, sinks, policy=policy, stop=stop, force=force, on_result=status.show
+            bundle, sources[0], sinks, policy=policy, stop=stop, force=force, on_result=status.show
         )
     status.end()
     if as_json:

@@ -75,10 +75,16 @@ def make_body(
     else:
         module, name = source, type(source).__name__
     body = export_module(module, (batch, 3, height, width))
+    moved = trained.stride_in is not None and stride_of(body) not in ("", trained.stride_in)
+    if moved:  # a module of someone else's, whose stride is not the training's
+        move_stride(body, str(trained.stride_in))
+    run = open_model(body.SerializeToString()) if moved else None
     statistics = fold_batchnorms(body)
     rename_output(body)
 
     def reference(x: Array) -> tuple[Array, Mapping[str, Array]]:
+        if run is not None:
+            return run({"x": x})["y"], {}
         logits, layers = module_outputs(module, torch.from_numpy(x))
         return logits.numpy(), layers
 
@@ -109,6 +115,11 @@ def _from_onnx(path: Path, trained: Trained, batch: int) -> tuple[Body, dict[str
 
 def _check_output_shape(reference: Network, shape: tuple[int, ...], name: str) -> int:
     logits, _ = reference(torch.zeros(shape).numpy())
+    if logits.ndim == 2 and logits.shape[1] < 2:
+        raise ModelError(
+            f"{name} has a single output, a classifier has one for each of two or more classes",
+            hint="a yes/no network: give it two outputs, (0, logit)",
+        )
     if logits.ndim != 2 or logits.shape[0] != shape[0]:
         raise ModelError(
             f"{name} gives {list(logits.shape)}, a classifier gives [{shape[0]}, classes]",

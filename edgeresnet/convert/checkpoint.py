@@ -90,7 +90,8 @@ def _safetensors(path: Path) -> Checkpoint:
         raise ModelError(
             f"{path} is not a whole safetensors file: {error}", hint="copy or download it again"
         ) from error
-    own = {key.removeprefix("edgeresnet."): value for key, value in metadata.items()}
+    prefix = "edgeresnet."
+    own = {k.removeprefix(prefix): v for k, v in metadata.items() if k.startswith(prefix)}
     return Checkpoint(
         path,
         sha256_file(path),
@@ -191,7 +192,13 @@ def read_factory(name: str) -> torch.nn.Module:
             f"weights: cannot import {name}: {error}",
             hint="package.module:factory, importable from the current folder",
         ) from error
-    built = factory()
+    try:
+        built = factory()
+    except Exception as error:  # whatever someone else's code raises
+        raise UsageError(
+            f"weights: {name}() failed: {type(error).__name__}: {error}",
+            hint="a factory takes no arguments and returns the network, its weights loaded",
+        ) from error
     if not isinstance(built, torch.nn.Module):
         raise UsageError(f"weights: {name}() returned a {type(built).__name__}, not an nn.Module")
     return built.eval()

@@ -32,6 +32,7 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
     for node in graph.node:
         for name in node.input:
             uses[name] = uses.get(name, 0) + 1
+    pictures = _four_dimensional(model)
     statistics: dict[str, NormStatistics] = {}
     replaced: dict[str, Array] = {}
     folded: list[Any] = []
@@ -40,7 +41,9 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
             continue
         gamma, beta, mean, variance = (weights[n].astype(np.float64) for n in node.input[1:5])
         eps = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        statistics[node.output[0]] = NormStatistics(beta, gamma**2 * variance / (variance + eps))
+        if node.output[0] in pictures:
+            expected = gamma**2 * variance / (variance + eps)
+            statistics[node.output[0]] = NormStatistics(beta, expected)
         conv = producer.get(node.input[0])
         if conv is None or conv.op_type != "Conv" or uses[node.input[0]] > 1:
             continue
@@ -60,6 +63,13 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
         graph.node.remove(node)
     _replace_weights(graph, replaced)
     return statistics
+
+
+def _four_dimensional(model: onnx.ModelProto) -> set[str]:
+    """Tensors of pictures x channels x height x width; a BatchNorm1d in a head has others."""
+    onnx = onnx_package()
+    inferred = onnx.shape_inference.infer_shapes(model)
+    return {v.name for v in inferred.graph.value_info if len(v.type.tensor_type.shape.dim) == 4}
 
 
 def inline_constants(graph: Any) -> None:

@@ -48,7 +48,10 @@ def read_layers_model(path: Path) -> LayersModel:
             f"{path} is not a TensorFlow.js layers model: {error}",
             hint="it has the keys modelTopology and weightsManifest",
         ) from error
-    arrays, digest = _read_shards(path, manifest)
+    try:
+        arrays, digest = _read_shards(path, manifest)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged weightsManifest: {error}") from error
     naming = _old_names() if "conv1/kernel" in arrays else _new_names()
     state = _state(arrays, naming, path)
     return LayersModel(state, _stride_in(layers, naming, path), CAFFE, None, digest)

@@ -12,7 +12,7 @@ from edgeresnet.convert.body import Source, make_body, open_weights, source_dige
 from edgeresnet.convert.checkpoint import Checkpoint
 from edgeresnet.convert.onnx_source import read_body
 from edgeresnet.convert.parity import Parity, check_parity, parity_error
-from edgeresnet.convert.trained import refuse_what_was_said, said_settings, with_size
+from edgeresnet.convert.trained import contradicts, mismatch_error, said_settings
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
     NORMALISED,
@@ -85,11 +85,8 @@ def convert(
         known.stride_in if known else None,
         preprocess or {},
         stride_in,
+        read_body(source, batch)[1] if isinstance(source, Path) else None,
     )
-    if isinstance(source, Path):
-        body, size = read_body(source, batch)
-        if size is not None and "size" not in (preprocess or {}):
-            trained = replace(trained, preprocess=with_size(trained.preprocess, size))
     labels = None if classes is None else read_labels(Path(classes))
     pictures, unreadable = _pictures(images, trained.preprocess)
     network, statistics = make_body(source, arch, trained, batch)
@@ -99,15 +96,20 @@ def convert(
     if not statistics:
         verdict = "not applicable"
     elif len(pictures) >= FEWEST:
-        body, given = _one_picture(network.body), trained.preprocess
+        given = trained.preprocess
+        body = _one_picture(network.body, given.size)
         match = probe(body, statistics, given, pictures, open_model, progress)
         verdict = "matches"
         if not match.matches:
             best = match.best.candidate
-            refuse_what_was_said(best, trained, match, force=force)
-            trained = replace(trained, preprocess=best.preprocess, stride_in=best.stride_in)
-            network, statistics = make_body(source, arch, trained, batch)
-            verdict = f"picked: {best.name}"
+            if contradicts(best, trained, match):
+                if not force:
+                    raise mismatch_error(match)
+                verdict = f"differs: {best.name} (forced)"
+            else:
+                trained = replace(trained, preprocess=best.preprocess, stride_in=best.stride_in)
+                network, statistics = make_body(source, arch, trained, batch)
+                verdict = f"picked: {best.name}"
     progress("parity", 0, 1)
     model = network.body
     prepend_normalisation(model, trained.preprocess, batch)
@@ -142,16 +144,14 @@ def convert(
     )
 
 
-def _one_picture(body: onnx.ModelProto) -> onnx.ModelProto:
+def _one_picture(body: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
     """The body with batch 1 and its contract input name, for the probe."""
     import onnx
 
     copy = copy_of(body)
     prepend_normalisation(copy, Preprocess(), 1)
     single = body_of(copy)
-    shape = body.graph.input[0].type.tensor_type.shape.dim
-    height, width = shape[2].dim_value, shape[3].dim_value
-    value = onnx.helper.make_tensor_value_info(NORMALISED, 1, [1, 3, height, width])
+    value = onnx.helper.make_tensor_value_info(NORMALISED, 1, [1, 3, *size])
     single.graph.input[0].CopyFrom(value)
     return single
 

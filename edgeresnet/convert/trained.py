@@ -32,9 +32,18 @@ def said_settings(
     stride_in_file: str | None,
     overrides: Mapping[str, Any],
     stride_in: str | None,
+    fixed_size: tuple[int, int] | None = None,
 ) -> Trained:
-    """Defaults, under what the file says, under what the options say."""
+    """Defaults, under what the file says, under what the options say.
+
+    ``fixed_size`` is the height and width that an ONNX file takes and no other.
+    """
     base = in_file or Preprocess()
+    if fixed_size is not None:
+        if overrides.get("size") not in (None, fixed_size, list(fixed_size)):
+            wanted = "x".join(map(str, fixed_size))
+            raise UsageError(f"--size: the file takes {wanted} and no other size")
+        base = base.model_copy(update={"size": fixed_size, "resize": resize_for(fixed_size)})
     said = {"color", "normalisation"} if in_file is not None else set()
     stride_in = stride_in or stride_in_file
     if "color" in overrides:
@@ -45,8 +54,10 @@ def said_settings(
         said.add("stride_in")
     changes = dict(overrides)
     size = changes.get("size")
-    if size is not None and "resize" not in changes:
-        changes["resize"] = resize_for(size)
+    if isinstance(size, int):
+        size = changes["size"] = (size, size)
+    if isinstance(size, (list, tuple)) and len(size) == 2 and "resize" not in changes:
+        changes["resize"] = resize_for((size[0], size[1]))
     if changes.get("color") == Color.BGR and base.color is Color.RGB:  # same physical channels
         changes.setdefault("mean", base.mean[::-1])
         changes.setdefault("std", base.std[::-1])
@@ -65,23 +76,25 @@ def resize_for(size: tuple[int, int]) -> int:
     return round(max(size) * 256 / 224)
 
 
-def with_size(preprocess: Preprocess, size: tuple[int, int]) -> Preprocess:
-    """``preprocess`` for another input size."""
-    if size == preprocess.size:
-        return preprocess
-    return preprocess.model_copy(update={"size": size, "resize": resize_for(size)})
+def contradicts(best: Candidate, trained: Trained, match: TrainingMatch) -> bool:
+    """Whether the probe's finding differs from something that was said, by option or file."""
+    return bool(best.ways(match.verdicts[0].candidate) & trained.said)
 
 
-def refuse_what_was_said(
-    best: Candidate, trained: Trained, match: TrainingMatch, *, force: bool
-) -> None:
-    """ParityError when the probe clearly finds another setting than the one that was said."""
-    given = match.verdicts[0].candidate
-    wrong = best.ways(given) & trained.said
-    if wrong and not force:
-        raise ParityError(
-            f"the preprocessing or stride given is not the training's: with {best.name!r} the "
-            f"BatchNorm statistics fit clearly better (divergence {match.best.divergence:.4f} "
-            f"instead of {match.verdicts[0].divergence:.4f} on {match.pictures} pictures)",
-            hint=f"pass {best.option}, or leave the option out and let --images decide",
-        )
+class MismatchError(ParityError):
+    """The probe's verdict against what was said; ``match`` is its table."""
+
+    match: TrainingMatch
+
+
+def mismatch_error(match: TrainingMatch) -> MismatchError:
+    """The error for settings that are clearly not the training's."""
+    best, given = match.best, match.verdicts[0]
+    error = MismatchError(
+        f"the preprocessing or stride given is not the training's: with {best.candidate.name!r} "
+        f"the BatchNorm statistics fit clearly better (divergence {best.divergence:.4f} instead "
+        f"of {given.divergence:.4f} on {match.pictures} pictures)",
+        hint=f"pass {best.candidate.option}, or leave the option out and let --images decide",
+    )
+    error.match = match
+    return error

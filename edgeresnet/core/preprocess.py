@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from edgeresnet.core.errors import ModelError, ProfileError
 from edgeresnet.core.files import existing_file
-from edgeresnet.core.schema import Schema, parse, read_json
+from edgeresnet.core.schema import Schema, nearest, parse, read_json
 from edgeresnet.core.tensors import Pixels
 
 Positive = Annotated[int, Field(gt=0, le=16384)]
@@ -97,14 +97,22 @@ class Preprocess(Schema):
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2), np.float32)
 
 
-def read_preprocess(path: Path) -> Preprocess:
-    """Read ``--preprocess FILE``, a JSON object with :class:`Preprocess`'s keys."""
+def read_preprocess(path: Path) -> dict[str, Any]:
+    """Read ``--preprocess FILE``: a JSON object with some of :class:`Preprocess`'s keys.
+
+    The values are checked where they meet the rest, since a size alone also moves ``resize``.
+    """
     what = f"preprocess {path.name}"
     try:
         text = existing_file(path, "--preprocess").read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ProfileError(f"{what}: not a text file") from error
-    return parse(Preprocess, read_json(text, what), what)
+    table = read_json(text, what)
+    for key in table:
+        if key not in Preprocess.model_fields:
+            hint = nearest(key, Preprocess.model_fields)
+            raise ProfileError(f"{what}: unknown key {key!r}", hint=hint)
+    return table
 
 
 def as_json(preprocess: Preprocess) -> str:

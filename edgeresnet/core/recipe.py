@@ -31,7 +31,7 @@ class Recipe(Schema):
     """Percent of values inside the range, for ``percentile``."""
     samples: int = Field(256, gt=0)
     """Calibration pictures, at most."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Of the choice of pictures and of the split between calibration and gate."""
     max_drop: float = Field(1.0, ge=0)
     """Points of the task's metric that INT8 may lose."""

@@ -70,29 +70,44 @@ def _match(
     if class_map is not None:
         return _from_map(folders, labels, class_map), f"class map {class_map.name}"
     by_wordnet = {wordnet: i for i, wordnet in enumerate(labels.wordnet)}
-    if by_wordnet and all(folder in by_wordnet for folder in folders):
-        return {folder: by_wordnet[folder] for folder in folders}, "WordNet ids"
     by_name = unique_names(labels)
-    plain = {folder: by_name.get(plain_name(folder)) for folder in folders}
-    if all(index is not None for index in plain.values()):
-        return {folder: index for folder, index in plain.items() if index is not None}, "names"
-    matched = sum(index is not None for index in plain.values())
-    if len(folders) == len(labels) and not matched:
+    ways = {
+        "WordNet ids": {f: by_wordnet[f] for f in folders if f in by_wordnet},
+        "names": {f: by_name[plain_name(f)] for f in folders if plain_name(f) in by_name},
+    }
+    for how, found in ways.items():
+        if len(found) == len(folders):
+            return found, how
+    best = max(ways.values(), key=len)
+    if len(folders) == len(labels) and not best:
         return (
             {folder: i for i, folder in enumerate(folders)},
             "SORTED ORDER of the folder names (no name fits)",
         )
-    stray = next(folder for folder, index in plain.items() if index is None)
+    stray = next(folder for folder in folders if folder not in best)
+    same = sum(plain_name(name) == plain_name(stray) for name in labels.names)
+    meaning = f"means {same} classes" if same > 1 else "is no class"
     raise UsageError(
-        f"{origin}: folder {stray!r} is no class of this network "
-        f"({matched} of {len(folders)} folders fit)",
+        f"{origin}: folder {stray!r} {meaning} of this network "
+        f"({len(best)} of {len(folders)} folders fit)",
         hint=f"{nearest(stray, labels.names[:2000])[:100]}; --class-map FILE says folder,class",
+    )
+
+
+def no_folder_is_a_class(listing: Listing, labels: Labels) -> bool:
+    """Whether the folders mean something else: neither names nor ids, nor as many as classes."""
+    if any(entry.class_index is not None for entry in listing.entries):
+        return False
+    folders = {entry.folder for entry in listing.entries}
+    known = set(labels.wordnet) | {plain_name(name) for name in labels.names}
+    return len(folders) != len(labels) and not any(
+        folder in known or plain_name(folder) in known for folder in folders
     )
 
 
 def plain_name(name: str) -> str:
     """A name without case and punctuation, for comparison."""
-    return re.sub(r"[^a-z0-9]+", " ", name.lower()).strip()
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip() or name
 
 
 def unique_names(labels: Labels) -> Mapping[str, int]:
@@ -113,9 +128,10 @@ def _from_map(folders: list[str], labels: Labels, path: Path) -> dict[str, int]:
         else:
             rows = [row for row in csv.reader(text.splitlines()) if row]
             table = {row[0].strip(): row[1].strip() for row in rows}
-    except (ValueError, IndexError, AttributeError) as error:
+    except (ValueError, IndexError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"--class-map: {path}: {error}", hint='CSV lines "folder,class" or {"folder": class}'
+            f"--class-map: {path} is no table of folders and classes",
+            hint='CSV lines "folder,class" or JSON {"folder": class}',
         ) from error
     by_name = unique_names(labels)
     ids = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,15 @@ def list_pictures(origin: Path, option: str) -> Listing:
     A folder: all pictures in it and below, class folders being those directly below it. A CSV: the
     column ``file``, relative to the CSV or to ``images/`` beside it, and ``class_index`` if there.
     """
-    if origin.is_dir():
+    try:
+        is_folder, exists = origin.is_dir(), origin.exists()
+    except OSError as error:
+        raise UsageError(f"{option}: cannot read {origin}: {error.strerror}") from error
+    if is_folder:
         entries = tuple(_in_folder(origin))
     elif origin.suffix.lower() == ".csv":
         entries = tuple(_in_csv(existing_file(origin, option), option))
-    elif not origin.exists():
+    elif not exists:
         raise UsageError(f"{option}: no such folder or CSV file: {origin}")
     else:
         raise UsageError(f"{option}: {origin} is neither a folder nor a CSV file")
@@ -62,7 +67,7 @@ def list_pictures(origin: Path, option: str) -> Listing:
 
 def _in_folder(origin: Path) -> Iterator[Entry]:
     try:
-        paths = sorted(path for path in origin.rglob("*") if is_picture(path) and path.is_file())
+        paths = sorted(path for path in _walk(origin) if is_picture(path) and path.is_file())
     except OSError as error:
         raise UsageError(f"cannot read folder {origin}: {error.strerror}") from error
     for path in paths:
@@ -70,31 +75,59 @@ def _in_folder(origin: Path) -> Iterator[Entry]:
         yield Entry(path, inside[0] if len(inside) > 1 else "")
 
 
+def _walk(origin: Path) -> Iterator[Path]:
+    """Every file in and below a folder, links to folders followed, each real folder once."""
+    seen: set[str] = set()
+    for folder, inside, files in os.walk(origin, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            inside.clear()
+            continue
+        seen.add(real)
+        yield from (Path(folder) / name for name in files)
+
+
 def _in_csv(path: Path, option: str) -> Iterator[Entry]:
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{option}: {path} is not a CSV text file: {error}") from error
-    if not rows or "file" not in rows[0]:
-        raise UsageError(
-            f"{option}: {path} has no column 'file'", hint="first line: file,class_index"
-        )
-    for number, row in enumerate(rows, start=2):
-        name = row["file"] or ""
+    for line, row in _rows(path, option):
+        where = f"{option}: {path}, line {line}"
+        name, text = row.get("file", ""), row.get("class_index", "")
         found = next(
             (p for p in (path.parent / name, path.parent / "images" / name) if p.is_file()), None
         )
         if found is None:
-            raise UsageError(f"{option}: {path}, line {number}: no such file: {name!r}")
-        text = (row.get("class_index") or "").strip()
+            raise UsageError(f"{where}: no such file: {name!r}")
         if text and not text.isdecimal():
-            raise UsageError(f"{option}: {path}, line {number}: class_index {text!r}")
+            raise UsageError(f"{where}: class_index {text!r}")
         yield Entry(found, class_index=int(text) if text else None)
 
 
+def _rows(path: Path, option: str) -> list[tuple[int, dict[str, str]]]:
+    """Line number and cells by column; a spreadsheet's semicolons and tabs part them as well."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        first = lines[0] if lines else ""
+        mark = next((m for m in (",", ";", "\t") if m in first), ",")
+        table = csv.reader(lines, delimiter=mark, skipinitialspace=True)
+        head = [name.strip() for name in next(table, [])]
+        rows = [(table.line_num, [cell.strip() for cell in row]) for row in table if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{option}: {path} is not a CSV text file: {error}") from error
+    if "file" not in head:
+        raise UsageError(
+            f"{option}: {path} has no column 'file'", hint="first line: file,class_index"
+        )
+    return [(line, dict(zip(head, row, strict=False))) for line, row in rows]
+
+
 def digest(path: Path) -> str:
-    """Content digest of a picture file: what makes two pictures the same picture."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Content digest of a picture file: what makes two pictures the same picture.
+
+    A file that cannot be read is like no other; reading it as a picture says why.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return f"unreadable {path}"
 
 
 def choose(items: Sequence[Entry], count: int, seed: int) -> list[Entry]:

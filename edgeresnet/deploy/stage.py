@@ -38,7 +38,8 @@ def deploy(
     """Convert ``weights``, quantize with ``images`` and compile for ``target`` into ``out``.
 
     The pictures also check the preprocessing against the training. The graphs in between are
-    dropped; the bundle's evidence tells of them.
+    dropped; the bundle's evidence tells of them. ``force`` replaces an earlier bundle and opens no
+    gate: to go on past one, take the three stages one by one.
     """
     out = check_bundle_output(Path(out), force=force)
     load_target(target)
@@ -48,7 +49,6 @@ def deploy(
             weights,
             graph,
             images=images,
-            force=force,
             progress=progress,
             **(convert_options or {}),
         )
@@ -57,7 +57,6 @@ def deploy(
             int8,
             images=images,
             target=target,
-            force=force,
             progress=progress,
             **(quantize_options or {}),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from edgeresnet.backends import get_backend
 from edgeresnet.core.bundle import Bundle, read_bundle
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.protocols import Engine, Mode, Session
-from edgeresnet.flow.golden import batch_feeds, worst_error
+from edgeresnet.flow.golden import golden_error
 
 _ATTEMPTS = 4
+_KEPT = 16
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def open_bundle(
             made = tuple(engine.session() for _ in range((sessions or engine.parallel) + spare))
             error = max(prove(session, bundle, engine.inputs[0].shape[0] or 1) for session in made)
             if error <= manifest.golden.tolerance:
+                _tidy(cache)
                 yield OpenBundle(bundle, engine, made, error, attempt)
                 return
         errors.append(error)
@@ -82,11 +84,7 @@ def open_bundle(
 
 def prove(session: Session, bundle: Bundle, batch: int) -> float:
     """The largest relative error of ``session`` on the golden pictures."""
-    pictures, logits = bundle.golden()
-    return max(
-        worst_error(session.infer(batch_feeds(picture, batch)), expected)
-        for picture, expected in zip(pictures, logits, strict=True)
-    )
+    return golden_error(session.infer, *bundle.golden(), batch)
 
 
 def _cache_folder(bundle: Bundle, version: str) -> Path | None:
@@ -95,11 +93,25 @@ def _cache_folder(bundle: Bundle, version: str) -> Path | None:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = home / "edgeresnet" / "engines" / key
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
+        for ours_alone in (folder.parents[1], folder.parent, folder):  # whatever the umask
+            ours_alone.mkdir(mode=0o700, exist_ok=True)
         ours = (folder, *folder.parents[:2])  # who may write above it may put another in its place
         return folder if all(map(_only_we_write, ours)) else None
     except (OSError, RuntimeError):  # the latter: a user without a home
         return None
+
+
+def _tidy(cache: Path | None) -> None:
+    """Keep the newest few folders of compiled code; none for a runtime that keeps nothing."""
+    if cache is None:
+        return
+    with suppress(OSError):
+        cache.rmdir()  # only an empty one goes
+    with suppress(OSError):
+        folders = sorted(cache.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)
+        for old in folders[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _only_we_write(folder: Path) -> bool:

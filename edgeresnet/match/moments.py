@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import copy_of
+from edgeresnet.core.errors import ModelError
 from edgeresnet.core.tensors import LOGITS, Tensors
 
 if TYPE_CHECKING:
@@ -44,7 +45,13 @@ def unpack(packed: str) -> dict[str, NormStatistics]:
     def values(text: str) -> Floats:
         return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)
 
-    return {k: NormStatistics(values(m), values(v)) for k, (m, v) in json.loads(packed).items()}
+    try:
+        table = json.loads(packed)
+        return {k: NormStatistics(values(m), values(v)) for k, (m, v) in table.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"damaged BatchNorm statistics: {error}", hint="convert the weights again"
+        ) from error
 
 
 def with_moments(body: onnx.ModelProto, tensors: Sequence[str]) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.recipe import Recipe
-from edgeresnet.datasets.classes import with_classes
+from edgeresnet.datasets.classes import no_folder_is_a_class, with_classes
 from edgeresnet.datasets.pictures import Entry, Listing, choose, digest, list_pictures
 
 
@@ -55,11 +56,25 @@ def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) 
     return Pictures(tuple(calibration), gate, tuple(notes))
 
 
-def true_classes(
-    gate: Listing, graph: Graph, class_map: Path | str | None
-) -> tuple[bool, dict[Path, int]]:
-    """Whether the gate's pictures have classes, and which."""
+@dataclass(frozen=True)
+class Truth:
+    """The gate pictures' classes, none where they have none."""
+
+    classes: Mapping[Path, int]
+    mapping: str
+    """How they were found, or why there are none."""
+
+
+def true_classes(gate: Listing, graph: Graph, class_map: Path | str | None) -> Truth:
+    """The classes of the gate's pictures, by the rules of :func:`with_classes`.
+
+    Calibrating needs no classes, so folders of which not one is a class (dates, cameras) leave
+    the pictures without; folders of which some are classes and some not are an error.
+    """
     if not gate.has_classes:
-        return False, {}
+        return Truth({}, "the pictures have no classes: judged by agreement with float")
+    if class_map is None and no_folder_is_a_class(gate, graph.labels):
+        return Truth({}, "no folder is a class: judged by agreement with float")
     found = with_classes(gate, graph.labels, None if class_map is None else Path(class_map))
-    return True, {item.entry.path: item.class_id for item in found.entries}
+    classes = {item.entry.path: item.class_id for item in found.entries}
+    return Truth(classes, f"classes found by {found.mapping}")

@@ -25,8 +25,8 @@ from edgeresnet.core.contract import (
 from edgeresnet.core.errors import GateError, ModelError, ParityError, UsageError
 from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.recipe import Method, Recipe, load_recipe
-from edgeresnet.core.target import Scheme, load_target
+from edgeresnet.core.recipe import Recipe
+from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors
 from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, digest, fitted
 from edgeresnet.match.moments import unpack
@@ -35,6 +35,7 @@ from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP, Gate, judge
 from edgeresnet.quantize.layers import LayerNoise, layer_noise
 from edgeresnet.quantize.pictures import Pictures, choose_pictures, true_classes
 from edgeresnet.quantize.placement import place
+from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of
 from edgeresnet.quantize.qdq import insert
 from edgeresnet.quantize.ranges import choose_ranges
 from edgeresnet.quantize.statistics import observe
@@ -83,14 +84,8 @@ def quantize(
     graph's preprocessing is not the training's.
     """
     out = check_output(Path(out), force=force)
-    chosen = _scheme(target, scheme)
-    plan = load_recipe(recipe)
-    plan = plan.model_copy(
-        update={
-            **({"samples": samples} if samples else {}),
-            **({"method": Method(method)} if method else {}),
-        }
-    )
+    chosen = scheme_of(target, scheme)
+    plan = recipe_of(recipe, samples, method)
     model = load_onnx(Path(graph))
     read = graph_of(model, Path(graph))
     if read.scheme is not Scheme.FLOAT:
@@ -98,10 +93,11 @@ def quantize(
             f"{graph} is already quantized ({read.scheme.value})",
             hint="quantize the graph that convert wrote",
         )
+    check_float_nodes(plan, model)
     pictures = choose_pictures(Path(images), eval_images, plan)
     unreadable = Unreadable({})
-    labelled, truth = true_classes(pictures.gate, read, class_map)
-    budget = _budget(max_drop, plan, labelled=labelled)
+    truth = true_classes(pictures.gate, read, class_map)
+    budget = _budget(max_drop, plan, labelled=bool(truth.classes))
 
     match = _training_match(model, read, pictures, unreadable, force=force, progress=progress)
     placement = place(model, chosen, plan.float_nodes)
@@ -117,7 +113,7 @@ def quantize(
     ranges = choose_ranges(statistics, placement, plan, chosen)
     quantized = insert(model, placement, ranges, chosen)
     gate, gate_pictures = _judge(
-        model, quantized, read, pictures.gate, truth, budget, unreadable, progress
+        model, quantized, read, pictures.gate, truth.classes, budget, unreadable, progress
     )
     layers = tuple(layer_noise(model, quantized, gate_pictures[:_NOISE_PICTURES], open_model))
     if not gate.passed and not force:
@@ -132,7 +128,7 @@ def quantize(
             "recipe": plan.model_dump(mode="json"),
             "scheme": chosen.value,
         },
-        "accuracy": gate.as_evidence(),
+        "accuracy": {**gate.as_evidence(), "mapping": truth.mapping},
     }
     describe(
         quantized,
@@ -150,20 +146,16 @@ def quantize(
         len(seen),
         str(match["verdict"]),
         unreadable.reasons,
-        pictures.notes,
+        (*pictures.notes, truth.mapping),
     )
-
-
-def _scheme(target: str | None, scheme: str | None) -> Scheme:
-    if scheme is not None:
-        return Scheme(scheme)
-    return load_target(target).scheme if target is not None else Scheme.U8_AFFINE
 
 
 def _budget(max_drop: float | None, plan: Recipe, *, labelled: bool) -> float:
     if max_drop is not None:
         return max_drop
-    return plan.max_drop if labelled else max(plan.max_drop, UNLABELLED_MAX_DROP)
+    if labelled or "max_drop" in plan.model_fields_set:
+        return plan.max_drop
+    return UNLABELLED_MAX_DROP
 
 
 def _training_match(
@@ -176,7 +168,7 @@ def _training_match(
     progress: Progress,
 ) -> dict[str, Any]:
     """What convert found, or the probe on the calibration pictures where it found nothing."""
-    found: dict[str, Any] = dict(graph.evidence["training_match"])
+    found: dict[str, Any] = dict(graph.evidence.get("training_match", {"verdict": "unchecked"}))
     packed = read_metadata(model).get("batchnorm", "{}")
     statistics = unpack(packed)
     if found["verdict"] != "unchecked" or not statistics:

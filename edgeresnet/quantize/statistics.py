@@ -5,6 +5,7 @@ Gathered once; every method, scheme and target reads its ranges from here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import copy_of, onnx_package
+from edgeresnet.core.errors import ModelError
 from edgeresnet.core.tensors import IMAGE, Array, Pixels, Tensors
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class TensorStatistics:
         """Take in one tensor of any shape."""
         flat = values.reshape(-1)
         low, high = float(flat.min()), float(flat.max())
+        if not math.isfinite(high - low):
+            raise ValueError("values that are not finite")
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._grow(max(abs(low), abs(high)))
         sample = flat[::_STRIDE]
@@ -93,7 +97,10 @@ def observe(
     def flush() -> None:
         outputs = run({IMAGE: np.stack([waiting[i % len(waiting)] for i in range(batch)])})
         for name, found in statistics.items():
-            found.add(outputs[name][: len(waiting)])
+            try:
+                found.add(outputs[name][: len(waiting)])
+            except ValueError as error:
+                raise ModelError(f"the float graph gives {error} in {name}") from error
         waiting.clear()
 
     for picture in pictures:

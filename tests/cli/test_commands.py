@@ -1,6 +1,8 @@
 """Each stage as it is typed: tables for a person, one object for a script, progress apart."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -157,3 +159,29 @@ def test_in_a_process_of_its_own_json_is_all_there_is_on_standard_output(
     )
     assert json.loads(done.stdout)["pictures"] > 0
     assert done.stderr.startswith("evaluate")
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing_behind(
+    sample_weights, drawn_pictures, tmp_path
+):
+    scratch, out = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    out.mkdir()
+    command = [sys.executable, "-m", "edgeresnet", "deploy", str(sample_weights), "--images"]
+    options = [str(drawn_pictures), "--target", "generic-cpu", "-o", str(out / "b")]
+    with subprocess.Popen(
+        [*command, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    ) as process:
+        try:
+            told = iter(process.stderr.readline, "")
+            assert any(line.startswith("calibrate") for line in told)  # in the second stage
+            assert list(scratch.iterdir())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert list(scratch.iterdir()) == []
+    assert list(out.iterdir()) == []

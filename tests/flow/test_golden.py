@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import LOGITS
-from edgeresnet.flow.golden import TOLERANCE, batch_feeds, relative_error, worst_error
+from edgeresnet.core.tensors import IMAGE, LOGITS
+from edgeresnet.flow.golden import TOLERANCE, batch_feeds, golden_error, relative_error
 from edgeresnet.testing import grey
 
 logits = arrays(np.float32, 10, elements=st.floats(-30, 30, width=32)).filter(
@@ -47,10 +47,24 @@ def test_another_class_on_top_is_beyond_every_tolerance(logits):
     assert relative_error(swapped, logits) > max(TOLERANCE.values())
 
 
-def test_the_worst_row_of_a_batch_counts():
-    expected = np.array([1, 2, 4], np.float32)
-    assert worst_error({LOGITS: np.stack([expected, expected])}, expected) == 0
-    assert worst_error({LOGITS: np.stack([expected, -expected])}, expected) == pytest.approx(2)
+def test_the_worst_place_of_a_batch_counts():
+    expected = np.array([[1, 2, 4], [3, 0, 1]], np.float32)
+    pictures = np.stack([grey(0), grey(1)])
+
+    def answer(signs):
+        def infer(feeds):
+            row = expected[int(feeds[IMAGE][0, 0, 0, 0])]
+            return {LOGITS: np.stack([sign * row for sign in signs])}
+
+        return infer
+
+    assert golden_error(answer((1, 1)), pictures, expected, 2) == 0
+    assert golden_error(answer((1, -1)), pictures, expected, 2) == pytest.approx(2)
+
+
+def test_a_picture_on_the_boundary_of_two_classes_does_not_decide():
+    expected = np.array([[4.0, -4.0], [0.01, -0.01], [-3.0, 3.0]], np.float32)
+    assert relative_error(expected + np.float32([[0.1, -0.1]]), expected) < 0.05
 
 
 def test_a_picture_is_repeated_for_the_batch():

@@ -31,6 +31,14 @@ def open_model(
     names = [node.name for node in session.get_outputs()]
 
     def run(feeds: Tensors) -> Tensors:
-        return dict(zip(names, session.run(names, dict(feeds)), strict=True))
+        try:
+            values = session.run(names, dict(feeds))
+        except Exception as error:  # the runtime's exceptions share no public base
+            raise ModelError(
+                f"ONNX Runtime {ort.__version__} fails in a run: "
+                f"{str(error).splitlines()[0][:160]}",
+                hint="a fixed batch or size inside the network? Try --batch 1 and its own --size",
+            ) from error
+        return dict(zip(names, values, strict=True))
 
     return run

@@ -11,7 +11,7 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import body_of, load_onnx
-from edgeresnet.core.errors import ModelError
+from edgeresnet.core.errors import DeviceError, ModelError
 from edgeresnet.core.preprocess import Color, Preprocess
 from edgeresnet.core.tensors import IMAGE
 
@@ -36,7 +36,13 @@ def write_ir(graph: Graph, out: Path) -> None:
         model.inputs[0].set_names({IMAGE})
         for port, spec in zip(model.outputs, graph.outputs, strict=True):
             port.set_names({spec.name})
-        ov.save_model(model, str(out), compress_to_fp16=False)
+        try:
+            ov.save_model(model, str(out), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise DeviceError(
+                f"OpenVINO cannot write {out.name}: {str(error).strip().splitlines()[-1][:120]}",
+                hint="is the disk full?",
+            ) from error
 
 
 def _with_normalisation(model: ov.Model, preprocess: Preprocess) -> ov.Model:
