@@ -109,6 +109,16 @@ def drawn_pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def few_pictures(tmp_path_factory):
+    """Two of each class: enough to check the preprocessing by, too few to judge."""
+    from edgeresnet.datasets.procedural import CLASSES, write_pictures
+
+    folder = tmp_path_factory.mktemp("few")
+    write_pictures(folder, 2 * len(CLASSES), seed=9)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sample_int8(sample_graph, drawn_pictures, tmp_path_factory):
     """The sample network in INT8, u8-affine; read it, do not change it."""
     from edgeresnet.quantize.stage import quantize
@@ -142,8 +152,8 @@ def small_demo(tmp_path_factory):
 
     folder, said = tmp_path_factory.mktemp("demo") / "out", []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "CALIBRATION", 96)
-        patch.setattr(stage, "EVALUATION", 240)  # one is less than half of the gate's budget
+        patch.setattr(stage, "CALIBRATION", 72)
+        patch.setattr(stage, "EVALUATION", 144)  # one is less than the gate's budget
         patch.setattr(stage, "CLIP_SECONDS", 1)
         patch.setattr(stage, "_BENCHMARK_S", 0.1)
         patch.setattr("edgeresnet.benchmark.stage.ROUNDS", 1)

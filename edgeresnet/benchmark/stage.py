@@ -201,6 +201,7 @@ def _end_to_end(opened: OpenBundle, source: str, seconds: float) -> RunReport:
                     report.add(result)
         finally:
             timer.cancel()
+            timer.join()
     return report
 
 

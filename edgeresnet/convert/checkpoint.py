@@ -92,40 +92,49 @@ def _safetensors(path: Path) -> Checkpoint:
         ) from error
     prefix = "edgeresnet."
     own = {k.removeprefix(prefix): v for k, v in metadata.items() if k.startswith(prefix)}
+    if own.get("stride_in") not in (None, "1x1", "3x3"):
+        raise ModelError(f"{path}: {prefix}stride_in is {own['stride_in']!r}, not 1x1 or 3x3")
     return Checkpoint(
         path,
         sha256_file(path),
         unwrap(state, path),
         own.get("stride_in"),
-        from_json(own["preprocess"], f"{path.name} preprocess") if "preprocess" in own else None,
-        Labels(tuple(json.loads(own["labels"]))) if "labels" in own else None,
+        from_json(own["preprocess"], f"{path}: preprocess") if "preprocess" in own else None,
+        _labels(own["labels"], path) if "labels" in own else None,
     )
 
 
+def _labels(text: str, path: Path) -> Labels:
+    try:
+        return Labels(tuple(map(str, json.loads(text))))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: damaged labels: {error}") from error
+
+
 def _pickle(path: Path) -> Checkpoint:
+    if any(name.endswith("constants.pkl") for name in _names_in_zip(path)):
+        raise ModelError(
+            f"{path} is a TorchScript archive, not weights",
+            hint="torch.save(torch.jit.load(path).state_dict(), 'weights.pth')",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused_pickle(path, str(error)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
+    except Exception as error:  # torch and pickle raise anything on a damaged file
+        reason = str(error).splitlines() or [type(error).__name__]
         raise ModelError(
-            f"{path} is not a whole checkpoint: {str(error).splitlines()[0][:160]}",
+            f"{path} is not a whole checkpoint: {reason[0][:160]}",
             hint="copy or download it again; .pth, .pt, .safetensors, model.json, .onnx are read",
         ) from error
     return Checkpoint(path, sha256_file(path), unwrap(loaded, path))
 
 
 def _refused_pickle(path: Path, reason: str) -> ModelError:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("constants.pkl") for name in archive.namelist()):
-                return ModelError(
-                    f"{path} is a TorchScript archive, not weights",
-                    hint="torch.save(torch.jit.load(path).state_dict(), 'weights.pth')",
-                )
-    if "GLOBAL" in reason or "Unsupported" in reason:
+    plain = "Unsupported operand" in reason and not _names_in_zip(path)  # not by torch.save
+    if plain or any(word in reason for word in ("GLOBAL", "unrecognized function", "new object")):
         found = re.search(r"GLOBAL (\S+)", reason)
         what = f" ({found.group(1)})" if found else ""
         return ModelError(
@@ -136,6 +145,15 @@ def _refused_pickle(path: Path, reason: str) -> ModelError:
         f"{path} is not a checkpoint: {reason.splitlines()[0][:120]}",
         hint=".pth, .pt, .safetensors, model.json and .onnx are read",
     )
+
+
+def _names_in_zip(path: Path) -> list[str]:
+    """What a zip archive holds; nothing for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return []
 
 
 def unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
@@ -187,7 +205,7 @@ def read_factory(name: str) -> torch.nn.Module:
     try:
         module = importlib.import_module(module_name)
         factory = getattr(module, factory_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever someone else's code raises
         raise UsageError(
             f"weights: cannot import {name}: {error}",
             hint="package.module:factory, importable from the current folder",

@@ -37,7 +37,7 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
     replaced: dict[str, Array] = {}
     folded: list[Any] = []
     for node in graph.node:
-        if node.op_type != "BatchNormalization":
+        if node.op_type != "BatchNormalization" or not set(node.input[1:5]) <= weights.keys():
             continue
         gamma, beta, mean, variance = (weights[n].astype(np.float64) for n in node.input[1:5])
         eps = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
@@ -47,16 +47,19 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
         conv = producer.get(node.input[0])
         if conv is None or conv.op_type != "Conv" or uses[node.input[0]] > 1:
             continue
-        if uses[conv.input[1]] > 1:
+        if uses[conv.input[1]] > 1 or not {n for n in conv.input[1:] if n} <= weights.keys():
             continue
         factor = gamma / np.sqrt(variance + eps)
-        bias = weights[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else 0.0
+        old_bias = conv.input[2] if len(conv.input) > 2 else ""
+        bias = weights[old_bias].astype(np.float64) if old_bias else 0.0
         kernel = weights[conv.input[1]].astype(np.float64)
         replaced[conv.input[1]] = kernel * factor[:, None, None, None]
-        bias_name = f"{conv.name}.bias" if len(conv.input) < 3 else conv.input[2]
+        bias_name = f"{conv.name}.bias"
+        if uses.get(bias_name, 0) > (old_bias == bias_name):  # exporters share equal biases
+            bias_name = f"{node.output[0]}.folded_bias"
         replaced[bias_name] = beta + (bias - mean) * factor
-        if len(conv.input) < 3:
-            conv.input.append(bias_name)
+        del conv.input[2:]
+        conv.input.append(bias_name)
         conv.output[0] = node.output[0]
         folded.append(node)
     for node in folded:
@@ -79,12 +82,9 @@ def inline_constants(graph: Any) -> None:
     alias: dict[str, str] = {}
     gone = []
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            tensor = onnx.TensorProto()
-            tensor.CopyFrom(node.attribute[0].t)
-            tensor.name = node.output[0]
-            graph.initializer.append(tensor)
-            names.add(tensor.name)
+        if node.op_type == "Constant" and (value := _value(node.attribute[0])) is not None:
+            graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
+            names.add(node.output[0])
             gone.append(node)
         elif node.op_type == "Identity" and alias.get(node.input[0], node.input[0]) in names:
             alias[node.output[0]] = alias.get(node.input[0], node.input[0])
@@ -94,6 +94,16 @@ def inline_constants(graph: Any) -> None:
     for node in graph.node:
         for i, name in enumerate(node.input):
             node.input[i] = alias.get(name, name)
+
+
+def _value(attribute: Any) -> Array | None:
+    onnx = onnx_package()
+    value = onnx.helper.get_attribute_value(attribute)
+    if attribute.name == "value":
+        return np.asarray(onnx.numpy_helper.to_array(value))
+    if attribute.name in ("value_float", "value_floats"):
+        return np.array(value, np.float32)
+    return np.array(value, np.int64) if attribute.name in ("value_int", "value_ints") else None
 
 
 def _replace_weights(graph: Any, replaced: Mapping[str, Array]) -> None:

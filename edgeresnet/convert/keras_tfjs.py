@@ -43,14 +43,14 @@ def read_layers_model(path: Path) -> LayersModel:
         model = json.loads(path.read_text(encoding="utf-8"))
         manifest = model["weightsManifest"]
         layers = model["modelTopology"]
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} is not a TensorFlow.js layers model: {error}",
             hint="it has the keys modelTopology and weightsManifest",
         ) from error
     try:
         arrays, digest = _read_shards(path, manifest)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: damaged weightsManifest: {error}") from error
     naming = _old_names() if "conv1/kernel" in arrays else _new_names()
     state = _state(arrays, naming, path)

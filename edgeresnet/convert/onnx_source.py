@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import onnx
 
 
+_IR_VERSION = 8
+"""What came with opset 17; runtimes of those years refuse a later one."""
+
+
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantize", "QLinear")
+
+
 def read_body(path: Path, batch: int) -> tuple[onnx.ModelProto, tuple[int, int] | None]:
     """The network in an ONNX file, opset 17, static ``batch``; and its fixed height and width.
 
@@ -34,7 +41,9 @@ def read_body(path: Path, batch: int) -> tuple[onnx.ModelProto, tuple[int, int] 
                 f"{path}: opset {opset} cannot be brought to {OPSET}: {str(error)[:120]}",
                 hint=f"export it again with opset_version={OPSET}",
             ) from error
+    model.ir_version = _IR_VERSION
     graph = model.graph
+    _refuse_integers(graph, path)
     weights = {w.name for w in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
     del graph.input[:]
@@ -50,6 +59,15 @@ def read_body(path: Path, batch: int) -> tuple[onnx.ModelProto, tuple[int, int] 
     del graph.value_info[:]
     size = (shape[2], shape[3]) if shape[2] and shape[3] else None
     return model, size
+
+
+def _refuse_integers(graph: Any, path: Path) -> None:
+    for node in graph.node:
+        if node.op_type.startswith(_QUANTIZED) or node.op_type.endswith("Integer"):
+            raise ModelError(
+                f"{path} is quantized already ({node.op_type})",
+                hint="convert the float network that it was made from",
+            )
 
 
 def _input_shape(inputs: list[Any], path: Path) -> list[int]:
@@ -69,8 +87,8 @@ def _input_shape(inputs: list[Any], path: Path) -> list[int]:
 
 def _drop_softmax(graph: Any) -> None:
     output = graph.output[0].name
-    last = next(node for node in graph.node if output in node.output)
-    if last.op_type == "Softmax":
+    last = next((node for node in graph.node if output in node.output), None)
+    if last is not None and last.op_type == "Softmax":
         graph.node.remove(last)
         graph.output[0].name = last.input[0]
 

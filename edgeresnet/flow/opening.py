@@ -103,11 +103,13 @@ def _cache_folder(bundle: Bundle, version: str) -> Path | None:
 
 
 def _tidy(cache: Path | None) -> None:
-    """Keep the newest few folders of compiled code; none for a runtime that keeps nothing."""
+    """Keep the folders that were used last; none for a runtime that keeps nothing."""
     if cache is None:
         return
     with suppress(OSError):
         cache.rmdir()  # only an empty one goes
+    with suppress(OSError):
+        os.utime(cache)
     with suppress(OSError):
         folders = sorted(cache.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)
         for old in folders[:-_KEPT]:

@@ -52,7 +52,7 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
     weighted: set[str] = set()
     same_as: dict[str, str] = {}
     for node in nodes:
-        if node.name in left or node.input[0] not in depth:
+        if node.name in left or not node.input or node.input[0] not in depth:
             continue
         if node.op_type in _WEIGHTED and _plain(node, weights):
             edges.add((node.input[0], node.name))

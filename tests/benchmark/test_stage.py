@@ -21,7 +21,7 @@ def backend(monkeypatch):
     before = threading.active_count()
     with plugged(BACKENDS, "fake", backend=fake):
         yield fake
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # threads of earlier tests may end meanwhile
 
 
 @pytest.fixture

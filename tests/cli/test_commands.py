@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from edgeresnet.benchmark import stage as benchmark_stage
+from edgeresnet.compile.stage import compile_graph
+from edgeresnet.convert.stage import convert
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.contract import read_graph
 from edgeresnet.core.target import target_names
@@ -20,9 +22,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(benchmark_stage, "ROUNDS", 1)
 
 
-def test_convert(edgeresnet, sample_weights, drawn_pictures, tmp_path):
+def test_convert(edgeresnet, sample_weights, few_pictures, tmp_path):
     out = tmp_path / "sample.onnx"
-    told = edgeresnet("convert", sample_weights, "--images", drawn_pictures, "-o", out, "--json")
+    told = edgeresnet("convert", sample_weights, "--images", few_pictures, "-o", out, "--json")
     graph = read_graph(out)
     assert told.code == 0
     assert told.json["sha256"] == graph.sha256
@@ -44,9 +46,9 @@ def test_names_of_outputs_follow_those_of_inputs(edgeresnet, sample_weights, tmp
     assert {path.name for path in tmp_path.iterdir()} == {"sample.onnx", "sample.bundle"}
 
 
-def test_quantize(edgeresnet, sample_graph, drawn_pictures, tmp_path):
+def test_quantize(edgeresnet, sample_graph, few_pictures, tmp_path):
     out = tmp_path / "sample.int8.onnx"
-    common = ["quantize", sample_graph, "--images", drawn_pictures, "--max-drop", 5]
+    common = ["quantize", sample_graph, "--images", few_pictures, "--max-drop", 100]
     told = edgeresnet(*common, "-o", out, "--target", "intel-cpu", "--json")
     assert told.code == 0
     assert told.json["scheme"] == read_graph(out).scheme.value == "u8-affine"
@@ -112,13 +114,20 @@ def test_benchmark_and_what_it_was_before(edgeresnet, quick, sample_bundle, tmp_
     assert "end to end, frames/s" in person.out
 
 
-def test_deploy(edgeresnet, sample_weights, drawn_pictures, tmp_path):
+def test_deploy_is_the_three_stages_and_nothing_else(
+    edgeresnet, sample_weights, few_pictures, tmp_path
+):
+    pictures = ["--images", few_pictures]
+    budget = ["--target", "generic-cpu", "--max-drop", 100]  # the gate has its own tests
     told = edgeresnet(
-        "deploy", sample_weights, "--images", drawn_pictures, "--target", "generic-cpu",
-        "--max-drop", 5, "-o", tmp_path / "b", "--json",
-    )  # fmt: skip
+        "deploy", sample_weights, *pictures, *budget, "-o", tmp_path / "one", "--json"
+    )
     assert told.code == 0
-    assert told.json["digest"] == read_bundle(tmp_path / "b").digest
+    convert(sample_weights, tmp_path / "r.onnx", images=few_pictures)
+    edgeresnet("quantize", tmp_path / "r.onnx", *pictures, *budget, "-o", tmp_path / "r.int8.onnx")
+    compile_graph(tmp_path / "r.int8.onnx", tmp_path / "three", target="generic-cpu")
+    digest = read_bundle(tmp_path / "three").digest
+    assert told.json["digest"] == read_bundle(tmp_path / "one").digest == digest
     assert set(told.json["evidence"]) == {"parity", "training_match", "calibration", "accuracy"}
     assert told.json["evidence"]["training_match"]["verdict"] == "matches"
 
@@ -178,10 +187,10 @@ def test_a_command_that_is_told_to_end_leaves_nothing_behind(
         try:
             told = iter(process.stderr.readline, "")
             assert any(line.startswith("calibrate") for line in told)  # in the second stage
-            assert list(scratch.iterdir())
+            assert list(scratch.glob("edgeresnet-*"))
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 128 + signal.SIGTERM
         finally:
             process.kill()
-    assert list(scratch.iterdir()) == []
+    assert list(scratch.glob("edgeresnet-*")) == []  # ONNX Runtime leaves a file of its own
     assert list(out.iterdir()) == []

@@ -42,7 +42,7 @@ def test_a_bundle_is_shown_with_its_golden_check_and_digest(sample_bundle, capsy
     assert main(["inspect", str(sample_bundle)]) == 0
     out = capsys.readouterr().out
     assert "every byte as it was sealed" in out
-    assert "4 pictures, relative error" in out
+    assert "8 pictures, relative error" in out
 
 
 def test_an_unknown_network_is_shown_by_its_first_keys(tmp_path, capsys):

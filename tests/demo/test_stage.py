@@ -11,7 +11,7 @@ from edgeresnet.demo import stage
 from edgeresnet.demo.stage import demo
 
 FRAMES = stage.CLIP_FPS  # of one second
-PICTURES = 240
+PICTURES = 144
 
 
 def frames_of(video):

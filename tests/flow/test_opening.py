@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeresnet import testing
 from edgeresnet.backends import BACKENDS
 from edgeresnet.core.errors import MissingBackendError, ModelError, UsageError
 from edgeresnet.core.protocols import Mode
+from edgeresnet.flow import opening
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.testing import write_bundle
 
@@ -155,6 +157,28 @@ def test_a_user_without_a_home_runs_without_a_cache(greys, backend, monkeypatch)
     with open_bundle(greys, Mode.LATENCY):
         pass
     assert caches(backend) == [None]
+
+
+def test_of_many_caches_those_that_were_used_last_are_kept(greys, backend, home, monkeypatch):
+    def use(version):
+        monkeypatch.setattr(backend, "version", lambda: version)
+        with open_bundle(greys, Mode.LATENCY):
+            pass
+        return caches(backend)[-1]
+
+    long_ago = [use(f"0.{n}") for n in range(opening._KEPT)]
+    for age_s, folder in enumerate(reversed(long_ago), start=1):
+        os.utime(folder, (1e9 - age_s, 1e9 - age_s))
+    assert use("0.0") == long_ago[0]  # the oldest, but used again
+    newest = use("1.0")
+    assert set(newest.parent.iterdir()) == {*long_ago, newest} - {long_ago[1]}
+
+
+def test_a_runtime_that_keeps_nothing_leaves_no_folder(greys, backend, home, monkeypatch):
+    monkeypatch.setattr(testing.Path, "touch", lambda _: None)  # so the fake leaves no file
+    with open_bundle(greys, Mode.LATENCY):
+        pass
+    assert list((home / "edgeresnet/engines").iterdir()) == []
 
 
 def test_the_cache_can_be_done_without(greys, backend, home):

@@ -112,7 +112,7 @@ def test_the_bundle_carries_what_each_stage_found(chain, target):
     evidence = bundle.manifest.evidence
     assert bundle.manifest.model == f"sha256:{read_graph(folder / 'r.int8.onnx').sha256}"
     assert bundle.labels.names == CLASSES
-    assert evidence["accuracy"] == reports["quantize"]["accuracy"]
+    assert evidence["accuracy"].items() >= reports["quantize"]["accuracy"].items()
     assert evidence["parity"] == reports["convert"]["parity"]
     assert evidence["training_match"]["verdict"] == "matches"
     assert evidence["calibration"]["pictures"] == CALIBRATION

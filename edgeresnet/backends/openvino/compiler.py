@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -26,7 +29,8 @@ def write_ir(graph: Graph, out: Path) -> None:
         path = Path(scratch) / "body.onnx"
         onnx.save(body_of(load_onnx(graph.path)), str(path))
         try:
-            model = ov.convert_model(str(path))
+            with _logging_left_alone():
+                model = ov.convert_model(str(path))
         except Exception as error:  # front-end errors share no public base
             reason = str(error).strip().splitlines()
             raise ModelError(
@@ -43,6 +47,18 @@ def write_ir(graph: Graph, out: Path) -> None:
                 f"OpenVINO cannot write {out.name}: {str(error).strip().splitlines()[-1][:120]}",
                 hint="is the disk full?",
             ) from error
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """A failed import leaves the root logger at ERROR, which would silence our own warnings."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def _with_normalisation(model: ov.Model, preprocess: Preprocess) -> ov.Model:

@@ -1,0 +1,99 @@
+"""Pictures that calibrate never judge, in whatever copies they lie about."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgeresnet.core.errors import UsageError
+from edgeresnet.core.recipe import Recipe
+from edgeresnet.datasets.pictures import digest
+from edgeresnet.quantize.pictures import choose_pictures
+
+
+def recipe(samples=256, seed=0):
+    return Recipe(name="r", description="", samples=samples, seed=seed)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """12 files in two class folders; what is in them is not read here."""
+    origin = tmp_path / "val"
+    for name in ("cat", "dog"):
+        (origin / name).mkdir(parents=True)
+        for i in range(6):
+            (origin / name / f"{i}.jpg").write_text(f"{name} {i}")
+    return origin
+
+
+def contents(entries):
+    return [digest(entry.path) for entry in entries]
+
+
+@pytest.mark.parametrize("samples", [1, 4, 5, 6, 7, 100])
+def test_a_split_is_disjoint_whole_balanced_and_said(folder, samples):
+    found = choose_pictures(folder, None, recipe(samples))
+    calibration, gate = contents(found.calibration), contents(found.gate.entries)
+    assert len(calibration) == min(samples, 6)
+    assert len(set(calibration + gate)) == len(calibration) + len(gate) == 12
+    cats = sum(entry.folder == "cat" for entry in found.calibration)
+    assert abs(2 * cats - len(calibration)) <= 1
+    assert any(f"no --eval: {len(calibration)} of 12 pictures" in note for note in found.notes)
+
+
+def test_a_split_depends_on_the_seed_alone(folder):
+    one, same, other = (
+        choose_pictures(folder, None, recipe(5, seed)).calibration for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def test_copies_in_the_calibration_pictures_are_left_out_and_counted(folder):
+    shutil.copy(folder / "cat/0.jpg", folder / "dog/copy.jpg")
+    shutil.copy(folder / "cat/1.jpg", folder / "cat/1 (2).jpg")
+    found = choose_pictures(folder, None, recipe())
+    every = contents(found.calibration) + contents(found.gate.entries)
+    assert len(every) == len(set(every)) == 12
+    assert any("2 pictures" in note and "copies" in note for note in found.notes)
+
+
+def test_a_copy_under_another_name_in_eval_is_refused_with_its_name(folder, tmp_path):
+    judge = tmp_path / "judge/x"
+    judge.mkdir(parents=True)
+    (judge / "own.jpg").write_text("own")
+    found = choose_pictures(folder, judge.parent, recipe())
+    assert contents(found.gate.entries) == [digest(judge / "own.jpg")]
+    assert len(found.calibration) == 12
+    assert found.notes == ()
+    shutil.copy(folder / "cat/3.jpg", judge / "renamed.jpg")
+    with pytest.raises(UsageError, match=r"1 pictures are in --images too, first renamed\.jpg"):
+        choose_pictures(folder, judge.parent, recipe())
+
+
+def test_pictures_of_images_that_are_not_chosen_may_not_judge_either(folder):
+    """Which are chosen depends on the seed; the answer should not."""
+    with pytest.raises(UsageError, match="12 pictures are in --images too"):
+        choose_pictures(folder, folder, recipe(samples=1))
+
+
+def test_one_picture_cannot_calibrate_and_judge(tmp_path):
+    for name in ("a.jpg", "copy.jpg"):
+        (tmp_path / name).write_text("the same")
+    with pytest.raises(UsageError, match="one picture cannot both calibrate and judge"):
+        choose_pictures(tmp_path, None, recipe())
+
+
+def test_a_file_that_may_not_be_read_is_kept_to_be_named_later(folder, monkeypatch):
+    locked = folder / "cat/0.jpg", folder / "dog/0.jpg"
+    read = Path.read_bytes
+
+    def refuse(path):
+        if path in locked:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    found = choose_pictures(folder, None, recipe())
+    paths = {entry.path for entry in (*found.calibration, *found.gate.entries)}
+    assert set(locked) <= paths
+    assert len(paths) == 12
