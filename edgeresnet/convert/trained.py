@@ -23,6 +23,10 @@ class Trained:
     said: frozenset[str]
     """Which of ``color``, ``normalisation`` and ``stride_in`` were said: by option or file."""
 
+    def __post_init__(self) -> None:
+        if self.stride_in not in (None, "", "1x1", "3x3"):
+            raise UsageError(f"--stride-in: {self.stride_in!r} is neither 1x1 nor 3x3")
+
 
 _NORMALISATION = ("scale", "mean", "std")
 
@@ -38,9 +42,12 @@ def said_settings(
 
     ``fixed_size`` is the height and width that an ONNX file takes and no other.
     """
-    base = in_file or Preprocess()
+    base, changes = in_file or Preprocess(), dict(overrides)
+    size = changes.get("size")
+    if isinstance(size, int):
+        size = changes["size"] = (size, size)
     if fixed_size is not None:
-        if overrides.get("size") not in (None, fixed_size, list(fixed_size)):
+        if size not in (None, fixed_size, list(fixed_size)):
             wanted = "x".join(map(str, fixed_size))
             raise UsageError(f"--size: the file takes {wanted} and no other size")
         base = base.model_copy(update={"size": fixed_size, "resize": resize_for(fixed_size)})
@@ -52,10 +59,6 @@ def said_settings(
         said.add("normalisation")
     if stride_in is not None:
         said.add("stride_in")
-    changes = dict(overrides)
-    size = changes.get("size")
-    if isinstance(size, int):
-        size = changes["size"] = (size, size)
     if isinstance(size, (list, tuple)) and len(size) == 2 and "resize" not in changes:
         changes["resize"] = resize_for((size[0], size[1]))
     if changes.get("color") == Color.BGR and base.color is Color.RGB:  # same physical channels

@@ -45,12 +45,12 @@ _KNOWN_NORMS: tuple[tuple[str, str, float, Triple, Triple], ...] = (
     ("-1..1", "--mean 0.5,0.5,0.5 --std 0.5,0.5,0.5", 1 / 255, _HALF, _HALF),
     (
         "0..255 minus mean",
-        "--scale 1 --mean 123.68,116.779,103.939 --std 1,1,1",
+        "--mean 123.68,116.779,103.939 --std 1,1,1",
         1.0,
         _CAFFE_RGB,
         _ONE,
     ),
-    ("0..255 as it is", "--scale 1 --mean 0,0,0 --std 1,1,1", 1.0, _ZERO, _ONE),
+    ("0..255 as it is", "--mean 0,0,0 --std 1,1,1", 1.0, _ZERO, _ONE),
 )
 
 
@@ -93,15 +93,18 @@ def _candidate(
         changes["color"] = color
     mean, std = given.mean, given.std
     if norm is not None:
-        name, option, changes["scale"], mean, std = norm
+        name, option, scale, mean, std = norm
         names.append(name)
+        changes["scale"] = scale
+        if scale != given.scale:
+            options.append(f"--scale {scale:.10g}")
         options.append(_in_order(option, mean, color))
         if color is Color.BGR:
             mean, std = mean[::-1], std[::-1]
         changes["mean"], changes["std"] = mean, std
     elif color is not given.color:  # the same normalisation of the same physical channel
         changes["mean"], changes["std"] = mean[::-1], std[::-1]
-        if mean != mean[::-1]:
+        if (mean, std) != (mean[::-1], std[::-1]):
             options.append(f"--mean {_comma(mean[::-1])} --std {_comma(std[::-1])}")
     if not names:
         return []

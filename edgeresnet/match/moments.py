@@ -43,7 +43,7 @@ def unpack(packed: str) -> dict[str, NormStatistics]:
     """Read what :func:`pack` wrote."""
 
     def values(text: str) -> Floats:
-        return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)
+        return np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float64)
 
     try:
         table = json.loads(packed)

@@ -194,20 +194,23 @@ POOL = [
         pytest.param(flat_model(POOL, shape=(1, 1, 8, 8), out=(1, 1)), "is needed", id="grey"),
         pytest.param(
             flat_model(
-                [helper.make_node("Cast", ["x"], ["f"], to=1)]
-                + [helper.make_node("GlobalAveragePool", ["f"], ["p"]), POOL[1]],
+                [
+                    helper.make_node("Cast", ["x"], ["f"], to=1),
+                    helper.make_node("GlobalAveragePool", ["f"], ["p"]),
+                    POOL[1],
+                ],
                 kind=TensorProto.UINT8,
             ),
             "float32",
             id="bytes in",
         ),
         pytest.param(
-            flat_model(POOL[:1] + [helper.make_node("Relu", ["p"], ["y"])], out=None),
+            flat_model([POOL[0], helper.make_node("Relu", ["p"], ["y"])], out=(1, 3, 1, 1)),
             r"gives \[1, 3, 1, 1\], a classifier gives \[1, classes\]",
             id="no flatten",
         ),
         pytest.param(
-            flat_model([helper.make_node("Identity", ["x"], ["y"])], out=None),
+            flat_model([helper.make_node("Identity", ["x"], ["y"])], out=(1, 3, 8, 8)),
             "a classifier gives",
             id="no network",
         ),

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -76,10 +77,11 @@ def test_a_file_that_is_no_picture_is_refused_by_name(greys, tmp_path):
         assert model.predict(grey(5)).best.class_id == 5  # and goes on
 
 
-def test_calls_from_several_threads_take_turns(greys):
+def test_calls_from_several_threads_take_turns(tmp_path):
     """The fake's session does not bear a second thread."""
-    wrong = []
-    with open_model(greys) as model:
+    wrong, bundle = [], write_bundle(tmp_path / "b", classes=256)
+    backend = FakeBackend(during=lambda _pictures: time.sleep(0.0005))
+    with plugged(BACKENDS, "fake", backend=backend), open_model(bundle) as model:
 
         def work(value):
             for _ in range(40):

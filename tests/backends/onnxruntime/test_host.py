@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -14,6 +14,9 @@ from edgeresnet.core.tensors import IMAGE
 SIDE = 16
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, SIDE, SIDE, 1)
 
+UNCHANGED = Preprocess(
+    size=(SIDE, SIDE), resize=SIDE, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+)
 triples = st.tuples(*[st.floats(-200, 200)] * 3)
 deviations = st.tuples(*[st.floats(0.01, 200)] * 3)
 ways_to_see = st.builds(
@@ -74,11 +77,12 @@ def test_the_float_table_is_the_graphs_normalisation_to_the_last_bit(preprocess)
     preprocess=ways_to_see,
     scale=st.floats(1e-4, 10).map(np.float32),
     kind=st.sampled_from([np.uint8, np.int8]),
-    data=st.data(),
+    above=st.integers(0, 255),
 )
-def test_with_the_first_quantize_it_is_the_graphs_integers(preprocess, scale, kind, data):
-    limits = np.iinfo(kind)
-    zero = kind(data.draw(st.integers(int(limits.min), int(limits.max))))
+@example(UNCHANGED, np.float32(2), np.uint8, 3)  # every second level lies on the half
+@example(UNCHANGED, np.float32(14), np.int8, 128)  # 91 / 14 lies there, 91 * (1 / 14) does not
+def test_with_the_first_quantize_it_is_the_graphs_integers(preprocess, scale, kind, above):
+    zero = kind(int(np.iinfo(kind).min) + above)
     picture = pictures(np.random.default_rng(0))
     nodes = [helper.make_node("QuantizeLinear", [NORMALISED, "scale", "zero"], ["out"])]
     constants = [("scale", np.array(scale)), ("zero", np.array(zero))]
