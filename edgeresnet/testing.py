@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Classification, Prediction
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.protocols import Engine, Mode, Session
-from edgeresnet.core.target import Scheme, Target
+from edgeresnet.core.target import Options, Scheme, Target
 from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors, TensorSpec
 
 ENTRY = "model.fake"
@@ -56,10 +56,7 @@ def grey(value: int, size: tuple[int, int] = (6, 8)) -> Pixels:
 
 
 def brightness_logits(pictures: Pixels, classes: int) -> npt.NDArray[np.float32]:
-    """What a fake engine gives: (n, classes), the largest where the picture's mean grey is nearest.
-
-    The classes' own greys lie evenly from 0 to 255.
-    """
+    """(n, classes), largest for the class whose grey, of an even 0 to 255, is nearest the mean."""
     means = pictures.reshape(len(pictures), -1).mean(axis=1)[:, None]
     centres = np.linspace(0, 255, classes)[None]
     return np.asarray(-(((means - centres) / 16) ** 2), np.float32)
@@ -129,6 +126,10 @@ class FakeBackend:
     def version(self) -> str:
         """Always the same."""
         return "1.0"
+
+    def precisions(self, target: Target) -> Mapping[str, Options]:  # noqa: ARG002
+        """Float32 alone, and nothing to say for it."""
+        return {"float32": {}}
 
     def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:  # noqa: ARG002
         """Write a file that stands for an engine."""
@@ -227,8 +228,7 @@ class ListSource:
         self.live, self.name = live, name
         self.dropped: dict[str, int] = {}
         self.fps: float | None = None
-        self.taken = 0
-        self.closed = False
+        self.taken, self.closed = 0, False
         self._items = items
 
     def __iter__(self) -> Iterator[Frame]:

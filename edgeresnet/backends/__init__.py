@@ -8,6 +8,7 @@ from typing import cast
 from edgeresnet.core.errors import MissingBackendError, UsageError
 from edgeresnet.core.protocols import Backend
 from edgeresnet.core.schema import nearest
+from edgeresnet.core.target import Target
 
 BACKENDS = {
     "onnxruntime": "edgeresnet.backends.onnxruntime",
@@ -28,3 +29,23 @@ def get_backend(name: str) -> Backend:
             hint=f"pip install 'edgeresnet[{name}]'",
         ) from error
     return cast("Backend", module.backend)
+
+
+def in_precision(backend: Backend, target: Target, precision: str) -> Target:
+    """``target`` with the options that make ``backend`` compute float graphs in ``precision``."""
+    found = backend.precisions(target)
+    if precision not in found:
+        raise UsageError(
+            f"{backend.name} on this machine's {target.device} has no {precision!r}",
+            hint=f"it has: {', '.join(found)}",
+        )
+    return target.with_options(found[precision])
+
+
+def precision_of(backend: Backend, target: Target) -> str:
+    """What ``backend`` computes float graphs in by the options of ``target``."""
+    chosen = "float32"
+    for name, options in backend.precisions(target).items():
+        if options.items() <= target.options.items():
+            chosen = name
+    return chosen

@@ -7,7 +7,6 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgeresnet.core.errors import UsageError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Mode, Session
 from edgeresnet.core.tensors import Tensors
+from edgeresnet.flow.alternate import runs_per_second
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.golden import batch_feeds
 from edgeresnet.flow.memory import keep_freed_memory
@@ -108,7 +108,8 @@ def benchmark(
         for round_ in range(ROUNDS + 1):
             warm = round_ > 0
             span = leg_s if warm else min(leg_s, 0.3)
-            engine_rate = _engine(many.sessions[: many.engine.parallel], feeds, span) * many.batch
+            full = many.sessions[: many.engine.parallel]
+            engine_rate = runs_per_second(full, feeds, span) * many.batch
             times = _one_session(one.sessions[0], feeds, span)
             core_ms = _decode_and_prepare(many, source, span)
             report = _end_to_end(many, source, span)
@@ -144,23 +145,6 @@ def benchmark(
             many.recompiled + one.recompiled,
             cores,
         )
-
-
-def _engine(sessions: tuple[Session, ...], feeds: Tensors, seconds: float) -> float:
-    """Runs a second of all sessions, each on its own thread."""
-    end = time.perf_counter() + seconds
-
-    def loop(session: Session) -> int:
-        count = 0
-        while time.perf_counter() < end:
-            session.infer(feeds)
-            count += 1
-        return count
-
-    start = time.perf_counter()
-    with ThreadPoolExecutor(len(sessions)) as threads:
-        count = sum(threads.map(loop, sessions))
-    return count / (time.perf_counter() - start)
 
 
 def _one_session(session: Session, feeds: Tensors, seconds: float) -> Durations:

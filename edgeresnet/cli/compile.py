@@ -14,6 +14,7 @@ from edgeresnet.cli.options import PATH, shared
 @click.command(epilog="Example: edgeresnet compile resnet50.int8.onnx --target intel-cpu")
 @click.argument("graph", type=PATH)
 @click.option("--target", default="generic-cpu", help="Device profile, NAME or file. [generic-cpu]")
+@click.option("--precision", help="Of a float graph: float32, bfloat16, float16. [float32]")
 @click.option("-o", "--out", type=PATH, help="Bundle folder. [GRAPH's name + .bundle]")
 @shared
 def command(graph: Path, *, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:  # noqa: ARG001
@@ -39,6 +40,7 @@ def command(graph: Path, *, as_json: bool, quiet: bool, debug: bool, **options: 
     rows = [
         ("target", f"{manifest.target.name} ({manifest.artifact.backend})"),
         ("scheme", manifest.scheme.value),
+        ("options", ", ".join(f"{k}={v}" for k, v in manifest.target.options.items()) or "none"),
         (
             "golden check",
             f"relative error {report.golden_error:.2g}, {report.tolerance:g} allowed",

@@ -10,29 +10,59 @@ import click
 
 from edgeresnet.cli.console import print_json, print_table
 from edgeresnet.cli.options import PATH, shared
+from edgeresnet.core.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from edgeresnet.convert.describe import CheckpointReport
     from edgeresnet.core.preprocess import Preprocess
     from edgeresnet.inspect.bundle import BundleReport
+    from edgeresnet.inspect.lint_file import LintReport
     from edgeresnet.inspect.onnx_file import OnnxReport
 
 Rows: TypeAlias = list[tuple[str, object]]
 _KEYS = 12
+_BECAUSE = {
+    "scheme": "as asked",
+    "target": "the target's",
+    "graph": "its own",
+    "guess": "assumed from its Q/DQ; --target or --scheme says otherwise",
+}
 
 
 @click.command(
     epilog="Examples:  edgeresnet inspect resnet50.pth   |   edgeresnet inspect resnet50.bundle"
 )
 @click.argument("file", type=PATH)
+@click.option("--lint", is_flag=True, help="What a vendor refuses or misreads in a graph's Q/DQ.")
+@click.option("--target", help="Lint for this device profile, NAME or file. [the graph's scheme]")
+@click.option(
+    "--scheme", type=click.Choice(["float", "u8-affine", "s8-symmetric"]), help="Instead."
+)
 @shared
-def command(file: Path, *, as_json: bool, **_: Any) -> None:
+def command(
+    file: Path,
+    *,
+    lint: bool,
+    target: str | None,
+    scheme: str | None,
+    as_json: bool,
+    **_: Any,
+) -> None:
     """What a checkpoint, graph, ONNX file or bundle holds.
 
     A bundle is checked byte for byte against its seal. Nothing is executed and no engine loaded.
+    With --lint: exit code 4 where there is an error.
     """
     from edgeresnet.core.files import existing_file
 
+    if lint:
+        from edgeresnet.inspect.lint_file import lint_onnx
+
+        linted = lint_onnx(file, target=target, scheme=scheme)
+        print_json(linted.as_json()) if as_json else _print_lint(linted)
+        click.get_current_context().exit(ModelError.exit_code if linted.errors else 0)
+    if target or scheme:
+        raise UsageError("--target and --scheme say for whom to lint", hint="add --lint")
     report: CheckpointReport | OnnxReport | BundleReport
     if file.is_dir():
         from edgeresnet.inspect.bundle import inspect_bundle
@@ -54,6 +84,17 @@ def command(file: Path, *, as_json: bool, **_: Any) -> None:
         print_json(report.as_json())
     else:
         print_table("", ("what", "found"), rows)
+
+
+def _print_lint(report: LintReport) -> None:
+    click.echo(f"{report.path} as {report.scheme.value} ({_BECAUSE[report.because]})")
+    if not report.findings:
+        click.echo("no findings")
+        return
+    rows = [(f.severity, f.rule, f.node, f.what, f.fix) for f in report.findings]
+    print_table("", ("severity", "rule", "node", "what", "fix"), rows)
+    warnings = len(report.findings) - report.errors
+    click.echo(f"errors: {report.errors}, warnings: {warnings}")
 
 
 def _checkpoint(report: CheckpointReport) -> Rows:

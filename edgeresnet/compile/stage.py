@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgeresnet
-from edgeresnet.backends import get_backend
+from edgeresnet.backends import get_backend, in_precision, precision_of
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.bundle import (
@@ -31,13 +32,14 @@ from edgeresnet.core.bundle import (
 from edgeresnet.core.contract import read_graph
 from edgeresnet.core.errors import GateError, ModelError, UsageError
 from edgeresnet.core.files import check_output, whole_folder
+from edgeresnet.core.lint import lint_file, raise_on_errors
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Mode
 from edgeresnet.core.target import Scheme, Target, load_target
 from edgeresnet.core.tensors import LOGITS, Pixels, TensorSpec
 from edgeresnet.datasets.procedural import draw_picture
-from edgeresnet.flow.golden import TOLERANCE, batch_feeds, golden_error
+from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, batch_feeds, golden_error
 
 _GOLDEN_PICTURES = 8
 _GOLDEN_SEED = 4
@@ -58,19 +60,27 @@ def compile_graph(
     out: Path | str,
     *,
     target: str = "generic-cpu",
+    precision: str | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> CompileReport:
     """Compile the contract graph for ``target`` into the bundle folder ``out``.
 
+    ``precision`` (``float32``, ``bfloat16``, ``float16``) is what a float graph is computed in.
     Raises GateError when the compiled engine does not give ONNX Runtime's logits for the golden
     pictures within tolerance, in any mode that ``run`` may load it in.
     """
     profile = load_target(target)
     read = read_graph(Path(graph))
     out = check_bundle_output(Path(out), force=force)
-    notes = _check(read, profile)
+    notes = (*_check(read, profile), *_lint(read, profile))
     backend = get_backend(profile.backend)
+    if precision is not None:
+        if read.scheme is not Scheme.FLOAT:
+            raise UsageError(f"{graph} is INT8: --precision is for float graphs")
+        profile = in_precision(backend, profile, precision)
+    half = read.scheme is Scheme.FLOAT and precision_of(backend, profile) != "float32"
+    tolerance = HALF_TOLERANCE if half else TOLERANCE[read.scheme]
     progress("golden", 0, 3)
     pictures, logits = _golden(read)
     with whole_folder(out, force=force) as folder:
@@ -78,7 +88,6 @@ def compile_graph(
         artifact = backend.compile(read, profile, folder)
         progress("prove", 2, 3)
         error = _prove(backend, artifact, profile, pictures, logits)
-        tolerance = TOLERANCE[read.scheme]
         if error > tolerance:
             raise GateError(
                 f"{backend.name} {backend.version()} computes something else than ONNX Runtime: "
@@ -86,7 +95,7 @@ def compile_graph(
                 hint="compile again; if it stays, the network does not suit this backend",
             )
         np.savez_compressed(folder / GOLDEN, pictures=pictures, logits=logits)
-        seal(folder, _manifest(read, profile, backend, artifact, error, folder))
+        seal(folder, _manifest(read, profile, backend, artifact, (error, tolerance), folder))
     progress("compile", 3, 3)
     return CompileReport(read_bundle(out), error, tolerance, notes)
 
@@ -117,6 +126,23 @@ def _check(graph: Graph, target: Target) -> tuple[str, ...]:
     if graph.evidence["training_match"]["verdict"] == "unchecked":
         notes.append("preprocessing was never checked against the training: convert --images DIR")
     return tuple(notes)
+
+
+def _lint(graph: Graph, target: Target) -> tuple[str, ...]:
+    """Refuse what the vendor would refuse or misread; a note for each kind of warning."""
+    findings = lint_file(graph.path, graph.scheme)
+    raise_on_errors(findings, graph.path)
+    if target.backend == "tensorrt" and graph.scheme is Scheme.U8_AFFINE:
+        raise ModelError(
+            f"{graph.path} is quantized as {graph.scheme.value}, TensorRT reads s8-symmetric only",
+            hint=f"edgeresnet quantize --target {target.name} on the graph that convert wrote",
+        )
+    kinds = Counter(finding.rule for finding in findings)
+    firsts = {finding.rule: finding for finding in reversed(findings)}
+    return tuple(
+        f"{firsts[rule]}" + (f" (and {count - 1} more)" if count > 1 else "")
+        for rule, count in kinds.items()
+    )
 
 
 def _golden(graph: Graph) -> tuple[Pixels, npt.NDArray[np.float32]]:
@@ -151,7 +177,7 @@ def _manifest(
     target: Target,
     backend: Backend,
     artifact: Artifact,
-    error: float,
+    golden: tuple[float, float],
     folder: Path,
 ) -> Manifest:
     return Manifest(
@@ -173,8 +199,8 @@ def _manifest(
         ),
         golden=GoldenEntry(
             pictures=_GOLDEN_PICTURES,
-            tolerance=TOLERANCE[graph.scheme],
-            at_compile=float(f"{error:.3g}"),
+            tolerance=golden[1],
+            at_compile=float(f"{golden[0]:.3g}"),
         ),
         files=digests(folder),
         evidence=dict(graph.evidence),

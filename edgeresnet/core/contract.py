@@ -123,7 +123,7 @@ def graph_of(model: onnx.ModelProto, path: Path) -> Graph:
             hint="convert the weights again with this edgeresnet",
         )
     try:
-        return Graph(
+        graph = Graph(
             path=path,
             sha256=sha256_file(path),
             task=metadata["task"],
@@ -136,6 +136,18 @@ def graph_of(model: onnx.ModelProto, path: Path) -> Graph:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: damaged metadata: {error}") from error
+    _check_labels(graph)
+    return graph
+
+
+def _check_labels(graph: Graph) -> None:
+    for output in graph.outputs:
+        classes = output.shape[-1] if output.name == LOGITS and output.shape else None
+        if classes is not None and len(graph.labels) not in (0, classes):
+            raise ModelError(
+                f"{graph.path} has {len(graph.labels)} labels for {classes} outputs",
+                hint="convert the weights again, with --classes FILE of one name an output",
+            )
 
 
 def save_onnx(model: onnx.ModelProto, path: Path) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Protocol
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Prediction
-from edgeresnet.core.target import Target
+from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import Tensors, TensorSpec
 
 
@@ -57,6 +57,14 @@ class Backend(Protocol):
 
     def version(self) -> str:
         """The vendor's version, as written into bundles."""
+        ...
+
+    def precisions(self, target: Target) -> Mapping[str, Options]:
+        """How a float graph can be computed on ``target``'s device here, ``float32`` first.
+
+        Each name (``bfloat16``, ``float16``) to the options of a target that select it; only
+        what the device has instructions for.
+        """
         ...
 
     def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:

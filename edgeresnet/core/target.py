@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import Field
 
 from edgeresnet.core.errors import ProfileError
 from edgeresnet.core.schema import Schema, nearest, parse, read_toml
 from edgeresnet.core.shipped import profiles, shipped
+
+Option: TypeAlias = str | int | float | bool
+Options: TypeAlias = Mapping[str, Option]
+"""Settings of a vendor's compiler, by the vendor's own names."""
 
 
 class Scheme(str, Enum):
@@ -36,8 +42,12 @@ class Target(Schema):
     """``x86_64``, ``aarch64``, or empty for any."""
     memory_mb: int = Field(gt=0)
     """Memory that a run may count on."""
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, Option] = {}
     """Settings handed to the vendor's compiler as they are."""
+
+    def with_options(self, options: Options) -> Target:
+        """The same device with ``options`` over its own."""
+        return self.model_copy(update={"options": {**self.options, **options}})
 
 
 def target_names() -> list[str]:

@@ -11,15 +11,8 @@ from pathlib import Path
 
 import edgeresnet
 from edgeresnet.doctor.verdict import Check, advice, ok
+from edgeresnet.metrics.processor import read_processor
 
-_INT8 = {
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX-VNNI",
-    "amx_int8": "AMX-INT8",
-    "asimddp": "dot product",
-    "i8mm": "I8MM",
-}
-"""A flag of ``/proc/cpuinfo`` to the instructions that make INT8 pay."""
 _OTHER = {"avx2": "AVX2", "avx512_bf16": "AVX-512 BF16"}
 _GIB = 1 << 30
 _DEVICE_MEMORY_GIB, _HOST_DISK_GIB = 1.0, 2.0
@@ -51,21 +44,16 @@ def python(version: tuple[int, int]) -> Check:
 
 def processor(host: Path, architecture: str) -> tuple[Check, Check]:
     """Its name and cores, and the instructions that decide how fast INT8 is."""
-    text = _read(host / "proc/cpuinfo")
+    known = read_processor(host)
     board = _read(host / "proc/device-tree/model").strip("\0\n ")
-    match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    name = board or (match[1] if match else "") or platform.processor() or "unknown"
-    found = f"{name}, {architecture}, {cores()} cores for this process"
-    flags_line = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = set(flags_line[1].split()) if flags_line else set()
-    fast = [title for flag, title in _INT8.items() if flag in flags]
-    other = [title for flag, title in _OTHER.items() if flag in flags]
-    shown = ", ".join([*fast, *other]) or "none of those that matter"
-    if not flags:
+    found = f"{board or known.name}, {architecture}, {cores()} cores for this process"
+    other = [title for flag, title in _OTHER.items() if flag in known.flags]
+    shown = ", ".join([*known.int8, *other]) or "none of those that matter"
+    if not known.flags:
         instructions = advice(
             "instructions", "cannot be read here", "measure: edgeresnet benchmark"
         )
-    elif fast:
+    elif known.int8:
         instructions = ok("instructions", shown)
     else:
         instructions = advice(

@@ -14,6 +14,8 @@ TOLERANCE = {Scheme.FLOAT: 0.01, Scheme.U8_AFFINE: 0.3, Scheme.S8_SYMMETRIC: 0.3
 """Relative error of centred logits. A right float engine is within 1e-5. A right INT8 engine
 rounds otherwise than ONNX Runtime does and is within 0.05 to 0.15; a wrongly compiled one is
 beyond 0.8."""
+HALF_TOLERANCE = 0.05
+"""The same for a float graph computed in half precision: a right bfloat16 is within 0.02."""
 
 
 def relative_error(got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:

@@ -78,7 +78,7 @@ def test_the_engine_is_loaded_once_for_each_mode_and_closed(backend, bundle):
 
 
 def test_pictures_per_second_count_every_picture_of_a_batch(backend, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "_engine", lambda *_: 10.0)  # runs a second
+    monkeypatch.setattr(stage, "runs_per_second", lambda *_: 10.0)  # runs a second
     bundle = write_bundle(tmp_path / "four", classes=256, batch=4)
     assert benchmark(bundle, seconds=0.1).engine_fps == 40
 

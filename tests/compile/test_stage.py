@@ -6,13 +6,15 @@ import onnx
 import pytest
 
 import edgeresnet
-from edgeresnet.backends import BACKENDS
+from edgeresnet.backends import BACKENDS, get_backend
 from edgeresnet.compile.stage import compile_graph
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.contract import read_graph
 from edgeresnet.core.errors import EdgeError, GateError, ModelError, ProfileError, UsageError
-from edgeresnet.core.target import Scheme, target_names
+from edgeresnet.core.protocols import Mode
+from edgeresnet.core.target import Scheme, load_target, target_names
 from edgeresnet.flow.golden import TOLERANCE
+from edgeresnet.flow.opening import open_bundle
 from edgeresnet.testing import FakeBackend, plugged
 
 ENGINE_FILES = {"generic-cpu": {"model.onnx"}, "intel-cpu": {"model.xml", "model.bin"}}
@@ -215,3 +217,27 @@ def test_no_folder_for_the_output_is_told_before_the_work(sample_graph, tmp_path
     with pytest.raises(UsageError, match="no such folder"):
         compile_graph(sample_graph, tmp_path / "no/such/b", target=fake.target)
     assert fake.loads == []
+
+
+def test_a_precision_is_written_into_the_bundle_and_proved(sample_graph, tmp_path):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    backend = get_backend("openvino")
+    for name, options in backend.precisions(load_target("intel-cpu")).items():
+        out = tmp_path / name
+        report = compile_graph(sample_graph, out, target="intel-cpu", precision=name)
+        assert report.bundle.manifest.target.options == dict(options)
+        assert report.golden_error <= report.tolerance
+        with open_bundle(out, Mode.LATENCY) as opened:
+            assert opened.recompiled == 0
+
+
+def test_a_precision_is_for_float_graphs(sample_int8, tmp_path):
+    with pytest.raises(UsageError, match="is INT8"):
+        compile_graph(sample_int8, tmp_path / "out", precision="float32")
+
+
+def test_a_precision_that_is_not_here_is_refused(sample_graph, tmp_path):
+    with pytest.raises(UsageError, match="float8") as caught:
+        compile_graph(sample_graph, tmp_path / "out", precision="float8")
+    assert "float32" in caught.value.hint
+    assert not (tmp_path / "out").exists()

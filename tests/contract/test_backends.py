@@ -7,17 +7,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edgeresnet.backends import BACKENDS, get_backend
+from edgeresnet.backends import BACKENDS, get_backend, in_precision, precision_of
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.convert.stage import convert
 from edgeresnet.core.contract import read_graph
-from edgeresnet.core.errors import EdgeError, MissingBackendError, ModelError
+from edgeresnet.core.errors import EdgeError, MissingBackendError, ModelError, UsageError
 from edgeresnet.core.preprocess import fit
 from edgeresnet.core.protocols import Mode
 from edgeresnet.core.target import load_target
 from edgeresnet.core.tensors import IMAGE, LOGITS
 from edgeresnet.datasets.procedural import draw_picture, write_pictures
-from edgeresnet.flow.golden import TOLERANCE, batch_feeds, relative_error
+from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, batch_feeds, relative_error
 from edgeresnet.quantize.stage import quantize
 
 TARGETS = {"onnxruntime": "generic-cpu", "openvino": "intel-cpu"}
@@ -259,6 +259,47 @@ def test_the_options_of_a_target_reach_the_vendor(backend, target, graphs, artif
     wrong = target.model_copy(update={"options": WRONG_OPTIONS[backend.name]})
     with pytest.raises(ModelError):
         backend.load(artifacts(graphs("rgb", "float")), wrong, Mode.LATENCY, None).__enter__()
+
+
+def test_a_float_graph_is_right_in_every_precision_that_the_device_has(
+    backend, target, graphs, artifacts, pictures
+):
+    graph = graphs("rgb", "float")
+    reference = open_model(graph.path)
+    expected = np.stack([logits(reference, picture) for picture in pictures(graph)])
+    precisions = backend.precisions(target)
+    assert next(iter(precisions)) == "float32"
+    assert set(precisions) <= {"float32", "bfloat16", "float16"}
+    for name in precisions:
+        chosen = in_precision(backend, target, name)
+        with backend.load(artifacts(graph), chosen, Mode.LATENCY, None) as engine:
+            session = engine.session()
+            got = np.stack([logits(session.infer, picture) for picture in pictures(graph)])
+        error = relative_error(got, expected)
+        if name == "float32":
+            assert error < EXACT_FLOAT
+        else:
+            assert EXACT_FLOAT < error < HALF_TOLERANCE  # else it was float32 all the same
+
+
+def test_a_precision_is_over_the_targets_own_options(backend, target):
+    own = target.with_options({"OWN": 1})
+    for name, options in backend.precisions(own).items():
+        chosen = in_precision(backend, own, name)
+        assert chosen.options == {"OWN": 1, **options}
+        assert precision_of(backend, chosen) == name
+    assert precision_of(backend, target) == "float32"
+
+
+def test_a_precision_that_the_device_has_not_is_refused_with_those_that_it_has(backend, target):
+    with pytest.raises(UsageError, match="float8") as caught:
+        in_precision(backend, target, "float8")
+    assert "float32" in caught.value.hint
+
+
+def test_a_device_that_does_not_tell_has_float32(backend, target):
+    composite = target.model_copy(update={"device": "AUTO"})
+    assert next(iter(backend.precisions(composite))) == "float32"
 
 
 def test_a_device_that_is_not_here_is_an_error_that_names_those_that_are(

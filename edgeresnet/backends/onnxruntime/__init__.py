@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from edgeresnet.backends.onnxruntime.host import HostTable
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.errors import DeviceError, ModelError
 from edgeresnet.core.protocols import Backend, Engine, Mode, Session
-from edgeresnet.core.target import Target
+from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import IMAGE, Tensors, TensorSpec
 
 ENTRY = "model.onnx"
@@ -66,6 +66,10 @@ class OnnxRuntimeBackend:
     def version(self) -> str:
         """The vendor's version, as written into bundles."""
         return str(ort.__version__)
+
+    def precisions(self, target: Target) -> Mapping[str, Options]:  # noqa: ARG002
+        """Float32 alone: ONNX Runtime has no option for a CPU to compute such a graph in less."""
+        return {"float32": {}}
 
     def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:  # noqa: ARG002
         """Take the normalisation, and a Quantize right behind it, out of the graph.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,15 @@ import openvino as ov
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.errors import DeviceError, ModelError
 from edgeresnet.core.protocols import Backend, Engine, Mode, Session
-from edgeresnet.core.target import Target
+from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import IMAGE, Tensors, TensorSpec
 
 ENTRY = "model.xml"
+PRECISION = "INFERENCE_PRECISION_HINT"
+_HALVES = {"BF16": ("bfloat16", "bf16"), "FP16": ("float16", "f16")}
+"""What OpenVINO calls a capability to our name and to the hint's value."""
+_ASKED = ("f32", "bf16", "f16")
+"""What the hint may ask for; ``dynamic`` leaves it to OpenVINO."""
 
 
 class OvSession:
@@ -64,6 +69,19 @@ class OpenVinoBackend:
         """The vendor's version, as written into bundles."""
         return str(ov.__version__).split("-")[0]
 
+    def precisions(self, target: Target) -> Mapping[str, Options]:
+        """How a float graph can be computed on ``target``'s device here, ``float32`` first.
+
+        Float32 alone on a device that is put together of others (``AUTO``) and on one that is not
+        here, which :meth:`load` refuses.
+        """
+        try:
+            capabilities = ov.Core().get_property(target.device, "OPTIMIZATION_CAPABILITIES")
+        except RuntimeError:
+            capabilities = []
+        halves = [half for capability, half in _HALVES.items() if capability in capabilities]
+        return {name: {PRECISION: hint} for name, hint in (("float32", "f32"), *halves)}
+
     def compile(self, graph: Graph, target: Target, out: Path) -> Artifact:  # noqa: ARG002
         """Import the network and save it as OpenVINO's own IR, which is all the device reads.
 
@@ -91,12 +109,13 @@ class OpenVinoBackend:
         """Read the IR and compile it for this machine.
 
         Computation outside INT8 is float32 unless the target's options say otherwise: left alone,
-        OpenVINO runs float graphs in bfloat16 where the CPU has it.
+        OpenVINO runs float graphs in bfloat16 where the CPU has it. A device that lacks what is
+        asked for is an error; OpenVINO alone would take another precision.
         """
         core = ov.Core()
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": mode.value.upper(),
-            "INFERENCE_PRECISION_HINT": "f32",
+            PRECISION: "f32",
             **target.options,
         }
         if cache is not None:
@@ -112,7 +131,21 @@ class OpenVinoBackend:
                 f"for {target.device}: {reason}",
                 hint=f"devices here: {', '.join(core.available_devices) or 'none'}",
             ) from error
+        asked, taken = str(config[PRECISION]), _precision(compiled)
+        if asked in _ASKED and taken not in (asked, ""):
+            raise DeviceError(
+                f"OpenVINO's {target.device} here computes in {taken}, not in {asked}",
+                hint=f"another {PRECISION} in the target's options, or compile for this machine",
+            )
         yield OvEngine(compiled, artifact.inputs, artifact.outputs, parallel)
+
+
+def _precision(compiled: Any) -> str:
+    """What the network is computed in; empty where the device does not tell (``AUTO``)."""
+    try:
+        return str(compiled.get_property(PRECISION).get_type_name())
+    except RuntimeError:
+        return ""
 
 
 backend: Backend = OpenVinoBackend()
