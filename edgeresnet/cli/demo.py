@@ -26,6 +26,7 @@ def command(out: Path, *, as_json: bool, quiet: bool, force: bool, **_: Any) -> 
             progress=lambda: silent,
         )
     gate = report.quantized.gate
+    assert gate is not None  # the demo brings pictures to judge with
     if as_json:
         print_json(
             {

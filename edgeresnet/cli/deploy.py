@@ -9,9 +9,18 @@ import click
 
 from edgeresnet.cli.console import print_json, print_table, progress_bar, say
 from edgeresnet.cli.options import PATH, preprocess_overrides, preprocessing, shared
-from edgeresnet.cli.quantize import print_quantize
+from edgeresnet.cli.quantize import METHOD, print_quantize
 
-_QUANTIZE = ("eval_images", "samples", "recipe", "method", "max_drop", "class_map")
+_QUANTIZE = (
+    "eval_images",
+    "samples",
+    "recipe",
+    "method",
+    "max_drop",
+    "class_map",
+    "jobs",
+    "advice",
+)
 
 
 @click.command(epilog="Example: edgeresnet deploy resnet50.pth --images ~/val --target intel-cpu")
@@ -26,8 +35,10 @@ _QUANTIZE = ("eval_images", "samples", "recipe", "method", "max_drop", "class_ma
 @click.option("--class-map", type=PATH, help="CSV or JSON: folder to class.")
 @click.option("--samples", type=click.IntRange(1), help="Calibration pictures. [256]")
 @click.option("--recipe", default="default", help="How, by name or TOML file. [default]")
-@click.option("--method", type=click.Choice(["minmax", "percentile"]), help="Over the recipe's.")
+@click.option("--method", type=METHOD, help="Over the recipe's.")
 @click.option("--max-drop", type=click.FloatRange(0), help="Points that may be lost. [1.0]")
+@click.option("--jobs", type=click.IntRange(1), help="Pictures at a time. [cores]")
+@click.option("--advise", "advice", is_flag=True, help="Measure float, half and INT8 here.")
 @click.option("-o", "--out", type=PATH, help="Bundle folder. [WEIGHTS' name + .bundle]")
 @shared
 def command(
@@ -58,6 +69,7 @@ def command(
             force=force,
             progress=progress,
         )
+    advice = report.quantized.advice
     manifest = report.compiled.bundle.manifest
     if as_json:
         print_json(
@@ -66,6 +78,7 @@ def command(
                 "digest": report.compiled.bundle.digest,
                 "target": manifest.target.name,
                 "evidence": manifest.evidence,
+                "advice": advice.as_json() if advice is not None else None,
                 "notes": [*report.quantized.notes, *report.compiled.notes],
             }
         )

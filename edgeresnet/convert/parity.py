@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeresnet.core.contract import copy_of, onnx_package
+from edgeresnet.core.contract import batch_of, expose
 from edgeresnet.core.errors import ParityError
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.tensors import IMAGE, LOGITS, Array, Pixels
@@ -64,7 +64,7 @@ def check_parity(
     mistake in the graph's first nodes shows as well.
     """
     run = open_model(model.SerializeToString())
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    batch = batch_of(model)
     worst, agree = 0.0, 0
     for pixels in fitted:
         stack = np.repeat(pixels[None], batch, axis=0)
@@ -89,17 +89,10 @@ def _first_to_part(
     open_model: OpenModel,
 ) -> tuple[str, ...]:
     """The first three layers, in graph order, whose outputs differ."""
-    onnx = onnx_package()
-    exposed = copy_of(model)
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-    stack = np.repeat(pixels[None], batch, axis=0)
+    stack = np.repeat(pixels[None], batch_of(model), axis=0)
     _, layers = network(preprocess.normalise(stack))
-    present = {value.name for value in exposed.graph.output}
-    names = [out for node in exposed.graph.node for out in node.output if out in layers]
-    exposed.graph.output.extend(
-        onnx.helper.make_tensor_value_info(n, 1, None) for n in names if n not in present
-    )
-    outputs = open_model(exposed.SerializeToString())({IMAGE: stack})
+    names = [out for node in model.graph.node for out in node.output if out in layers]
+    outputs = open_model(expose(model, names).SerializeToString())({IMAGE: stack})
     parted = []
     for name in names:
         expected, got = layers[name], outputs[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,24 @@ def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
     copied = type(model)()
     copied.CopyFrom(model)
     return copied
+
+
+def batch_of(model: onnx.ModelProto) -> int:
+    """Pictures per run of a contract graph."""
+    return int(model.graph.input[0].type.tensor_type.shape.dim[0].dim_value) or 1
+
+
+def expose(model: onnx.ModelProto, tensors: Iterable[str]) -> onnx.ModelProto:
+    """A copy that also gives the float ``tensors`` as outputs, those it gives already apart."""
+    onnx = onnx_package()
+    exposed = copy_of(model)
+    given = {value.name for value in exposed.graph.output}
+    exposed.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in tensors
+        if name not in given
+    )
+    return exposed
 
 
 def read_metadata(model: onnx.ModelProto) -> dict[str, str]:

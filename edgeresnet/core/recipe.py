@@ -19,6 +19,14 @@ class Method(str, Enum):
     """The smallest and the largest value seen."""
     PERCENTILE = "percentile"
     """What covers ``percentile`` percent of the values seen."""
+    ENTROPY = "entropy"
+    """What loses least information (Kullback-Leibler divergence), as TensorRT's calibrator did."""
+    MSE = "mse"
+    """What has the least mean-squared error, clipping weighed against rounding."""
+    LP = "lp"
+    """The same for the error to the power ``power``: above 2, rare large values weigh more."""
+    AUTO = "auto"
+    """Each tensor's best of several, by the error measured at the network's output."""
 
 
 class Recipe(Schema):
@@ -26,9 +34,15 @@ class Recipe(Schema):
 
     name: str
     description: str
-    method: Method = Method.MINMAX
+    method: Method = Method.LP
     percentile: float = Field(99.99, gt=50, le=100)
     """Percent of values inside the range, for ``percentile``."""
+    power: float = Field(2.4, ge=1, le=10)
+    """Power of the error, for ``lp``."""
+    bias_correction: bool = True
+    """Whether biases make up for the mean error of the rounded weights."""
+    equalize: bool = True
+    """Whether channels are rescaled, from layer to layer, where that clearly lowers the noise."""
     samples: int = Field(256, gt=0)
     """Calibration pictures, at most."""
     seed: int = Field(0, ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import Field
 
@@ -38,6 +38,9 @@ class Target(Schema):
     """The vendor's name for the device: an execution provider, ``CPU``, ``cuda:0``."""
     scheme: Scheme
     """The INT8 scheme that ``quantize`` writes for this device."""
+    weight_bits: Literal[7, 8] = 8
+    """7 where the device adds pairs of INT8 products in 16 bits, which full weights overflow: x86
+    before VNNI."""
     architecture: str = ""
     """``x86_64``, ``aarch64``, or empty for any."""
     memory_mb: int = Field(gt=0)

@@ -25,7 +25,8 @@ from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.procedural import draw_clip, write_pictures
 from edgeresnet.evaluate.stage import EvaluateReport, evaluate
 from edgeresnet.flow.report import RunReport
-from edgeresnet.quantize.stage import QuantizeReport, quantize
+from edgeresnet.quantize.report import QuantizeReport
+from edgeresnet.quantize.stage import quantize
 from edgeresnet.run.model import open_model
 from edgeresnet.run.stage import run
 from edgeresnet.sinks.draw import annotate

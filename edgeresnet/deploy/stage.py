@@ -12,7 +12,8 @@ from edgeresnet.compile.stage import CompileReport, check_bundle_output, compile
 from edgeresnet.convert.stage import ConvertReport, convert
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.target import load_target
-from edgeresnet.quantize.stage import QuantizeReport, quantize
+from edgeresnet.quantize.report import QuantizeReport
+from edgeresnet.quantize.stage import quantize
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeresnet.core.contract import copy_of, onnx_package
+from edgeresnet.core.contract import batch_of, expose
 from edgeresnet.core.tensors import IMAGE, Pixels, Tensors
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def layer_noise(
     """Every convolution and linear layer, the one that adds most noise first."""
     nodes = [n for n in float_.graph.node if n.op_type in ("Conv", "Gemm")]
     names = [node.output[0] for node in nodes]
-    exact, rounded = _exposed(float_, names, open_model), _exposed(int8, names, open_model)
+    exact, rounded = (open_model(expose(m, names).SerializeToString()) for m in (float_, int8))
     signal, noise = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    batch = float_.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    batch = batch_of(float_)
     for picture in pictures:
         feeds = {IMAGE: np.repeat(picture[None], batch, axis=0)}
         one, other = exact(feeds), rounded(feeds)
@@ -57,20 +57,6 @@ def layer_noise(
         for node in nodes
     ]
     return sorted(found, key=lambda layer: -layer.lost_db)
-
-
-def _exposed(
-    model: onnx.ModelProto,
-    names: Sequence[str],
-    open_model: Callable[[bytes], Callable[[Tensors], Tensors]],
-) -> Callable[[Tensors], Tensors]:
-    onnx = onnx_package()
-    copy = copy_of(model)
-    present = {value.name for value in copy.graph.output}
-    copy.graph.output.extend(
-        onnx.helper.make_tensor_value_info(n, 1, None) for n in names if n not in present
-    )
-    return open_model(copy.SerializeToString())
 
 
 def _nearest_before(model: onnx.ModelProto, names: set[str]) -> dict[str, set[str]]:

@@ -56,6 +56,14 @@ def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) 
     return Pictures(tuple(calibration), gate, tuple(notes))
 
 
+def gate_only(eval_images: Path | str | None) -> Pictures:
+    """No pictures to calibrate with; those to judge with, if any."""
+    gate = (
+        Listing(Path(), ()) if eval_images is None else list_pictures(Path(eval_images), "--eval")
+    )
+    return Pictures((), gate, ())
+
+
 @dataclass(frozen=True)
 class Truth:
     """The gate pictures' classes, none where they have none."""
@@ -71,6 +79,8 @@ def true_classes(gate: Listing, graph: Graph, class_map: Path | str | None) -> T
     Calibrating needs no classes, so folders of which not one is a class (dates, cameras) leave
     the pictures without; folders of which some are classes and some not are an error.
     """
+    if not gate.entries:
+        return Truth({}, "nothing was judged: no pictures")
     if not gate.has_classes:
         return Truth({}, "the pictures have no classes: judged by agreement with float")
     if class_map is None and no_folder_is_a_class(gate, graph.labels):

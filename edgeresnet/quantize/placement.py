@@ -54,7 +54,7 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
     for node in nodes:
         if node.name in left or not node.input or node.input[0] not in depth:
             continue
-        if node.op_type in _WEIGHTED and _plain(node, weights):
+        if is_layer(node, weights):
             edges.add((node.input[0], node.name))
             weighted.add(node.name)
         elif node.op_type == "GlobalAveragePool":
@@ -67,12 +67,24 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
                 edges.update((name, node.name) for name in node.input)
             elif _is_residual(node, producer):
                 edges.add((min(node.input, key=lambda name: depth[name]), node.name))
-    return Placement(frozenset(edges), frozenset(weighted), same_as)
+    useless = _read_in_float(nodes, edges, same_as)
+    for node in useless:
+        del same_as[node.output[0]]
+    kept = frozenset(edges - {(node.input[0], node.name) for node in useless})
+    return Placement(kept, frozenset(weighted), same_as)
 
 
-def _plain(node: Any, weights: set[str]) -> bool:
-    """Whether weight and bias are constants, and a Gemm is a plain linear layer."""
-    if not all(name in weights for name in node.input[1:]):
+def _read_in_float(
+    nodes: list[Any], edges: set[tuple[str, str]], pools: Iterable[str]
+) -> list[Any]:
+    """The pools whose readers are all in float: nothing is gained from integers there."""
+    read = {tensor for tensor, _ in edges}
+    return [node for node in nodes if node.output[0] in pools and node.output[0] not in read]
+
+
+def is_layer(node: Any, weights: set[str]) -> bool:
+    """Whether a node is a convolution or a plain linear layer with constant weight and bias."""
+    if node.op_type not in _WEIGHTED or not all(name in weights for name in node.input[1:]):
         return False
     if node.op_type == "Conv":
         return True

@@ -28,6 +28,11 @@ def scheme_of(target: str | None, scheme: str | None) -> Scheme:
     return chosen
 
 
+def weight_bits_of(target: str | None) -> int:
+    """Bits of the weights that the target's instructions multiply without saturating."""
+    return 8 if target is None else load_target(target).weight_bits
+
+
 def recipe_of(name: str, samples: int | None, method: str | None) -> Recipe:
     """The recipe, with what the options say in place of its own."""
     changes: dict[str, object] = {}

@@ -12,13 +12,20 @@ from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import Array
 from edgeresnet.quantize.placement import Placement
 from edgeresnet.quantize.ranges import Range, quantize_weight
+from edgeresnet.quantize.statistics import Floats
 
 if TYPE_CHECKING:
     import onnx
 
 
 def insert(
-    model: onnx.ModelProto, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme
+    model: onnx.ModelProto,
+    placement: Placement,
+    ranges: Mapping[str, Range],
+    scheme: Scheme,
+    *,
+    means: Mapping[str, Floats] | None = None,
+    weight_bits: int = 8,
 ) -> onnx.ModelProto:
     """A copy of ``model`` with one Q/DQ pair a tensor, read by the placed nodes only.
 
@@ -31,11 +38,14 @@ def insert(
     graph = result.graph
     weights = {w.name: onnx.numpy_helper.to_array(w) for w in graph.initializer}
     writer = _Writer(graph)
-    readers = _readers(graph, placement)
+    readers = _readers(placement)
     nodes: list[Any] = []
     for node in graph.node:
         if node.name in placement.weighted:
-            nodes += _weights(node, weights, ranges[node.input[0]], scheme, writer)
+            mean = None if means is None else means.get(node.input[0])
+            nodes += _weights(
+                node, weights, ranges[node.input[0]], scheme, writer, mean, weight_bits
+            )
         for i, name in enumerate(node.input):
             if node.name in readers.get(name, ()):
                 node.input[i] = f"{name}.dequantized"
@@ -52,16 +62,11 @@ def insert(
     return result
 
 
-def _readers(graph: Any, placement: Placement) -> dict[str, set[str]]:
-    """Quantized tensor to the names of the nodes that read it through its pair.
-
-    A tensor that shares its origin's scale is read through its pair by everybody.
-    """
+def _readers(placement: Placement) -> dict[str, set[str]]:
+    """Quantized tensor to the names of the nodes that read it through its pair."""
     readers: dict[str, set[str]] = {}
     for tensor, node in placement.edges:
         readers.setdefault(tensor, set()).add(node)
-    for tensor in placement.same_as:
-        readers[tensor] = {node.name for node in graph.node if tensor in node.input}
     return readers
 
 
@@ -102,13 +107,20 @@ class _Writer:
 
 
 def _weights(
-    node: Any, weights: Mapping[str, Array], found: Range, scheme: Scheme, writer: _Writer
+    node: Any,
+    weights: Mapping[str, Array],
+    found: Range,
+    scheme: Scheme,
+    writer: _Writer,
+    mean: Floats | None,
+    bits: int,
 ) -> list[Any]:
     bias = weights[node.input[2]] if len(node.input) > 2 else None
     integer_bias = bias is not None and scheme is Scheme.U8_AFFINE
-    weight, scale = quantize_weight(
-        weights[node.input[1]], bias if integer_bias else None, found.scale
-    )
+    exact = weights[node.input[1]]
+    weight, scale = quantize_weight(exact, bias if integer_bias else None, found.scale, bits)
+    if bias is not None and mean is not None:
+        bias = bias + _mean_shift(exact, weight, scale, mean)
     node.input[1], dequantize = writer.dequantize(f"{node.name}.weight", weight, scale)
     nodes = [dequantize]
     if bias is not None and integer_bias:
@@ -116,4 +128,21 @@ def _weights(
         integers = np.rint(bias.astype(np.float64) / unit).astype(np.int32)
         node.input[2], dequantize = writer.dequantize(f"{node.name}.bias", integers, unit)
         nodes.append(dequantize)
+    elif bias is not None and mean is not None:
+        node.input[2] = writer.constant(f"{node.name}.bias.corrected", bias.astype(np.float32))
     return nodes
+
+
+def _mean_shift(exact: Array, rounded: Array, scale: Array, mean: Floats) -> Floats:
+    """What rounding the weights takes from each output channel on average.
+
+    Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019),
+    with the means measured; the zeros of the padding are taken as part of the map.
+    """
+    lost = exact - rounded * scale.reshape(-1, *[1] * (exact.ndim - 1))
+    per_channel = lost.reshape(*exact.shape[:2], -1).sum(2, dtype=np.float64)
+    rows, width = per_channel.shape
+    groups = len(mean) // width
+    inputs = np.repeat(mean.reshape(groups, width), rows // groups, axis=0)
+    shift: Floats = (per_channel * inputs).sum(1)
+    return shift

@@ -1,15 +1,11 @@
-"""Float contract graph to INT8: choose pictures, observe, emit, judge, write."""
+"""Float contract graph to INT8: choose pictures, calibrate, emit, judge, write."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.artifacts import Graph
@@ -18,52 +14,43 @@ from edgeresnet.core.contract import (
     describe,
     graph_of,
     load_onnx,
-    onnx_package,
     read_metadata,
     save_onnx,
 )
-from edgeresnet.core.errors import GateError, ModelError, ParityError, UsageError
+from edgeresnet.core.errors import GateError, ParityError, UsageError
 from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.recipe import Recipe
-from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors
-from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, digest, fitted
+from edgeresnet.core.target import Scheme, load_target
+from edgeresnet.core.tensors import Pixels
+from edgeresnet.datasets.pictures import Unreadable, fitted
+from edgeresnet.flow.advise import Advice, advise
 from edgeresnet.match.moments import unpack
 from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe
-from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP, Gate, judge
+from edgeresnet.quantize.budget import Budgeted, keep_budget, multiplications
+from edgeresnet.quantize.calibration import Calibration
+from edgeresnet.quantize.emit import Emitter
+from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP
+from edgeresnet.quantize.judge import Judge, Verdict
+from edgeresnet.quantize.kept import calibration_for
 from edgeresnet.quantize.layers import LayerNoise, layer_noise
-from edgeresnet.quantize.pictures import Pictures, choose_pictures, true_classes
-from edgeresnet.quantize.placement import place
-from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of
-from edgeresnet.quantize.qdq import insert
-from edgeresnet.quantize.ranges import choose_ranges
-from edgeresnet.quantize.statistics import observe
+from edgeresnet.quantize.pictures import Pictures, choose_pictures, gate_only, true_classes
+from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
+from edgeresnet.quantize.report import QuantizeReport
+from edgeresnet.quantize.sensitivity import LayerSensitivity, Prober, layer_sensitivity
 
 if TYPE_CHECKING:
     import onnx
 
 _NOISE_PICTURES = 8
-
-
-@dataclass(frozen=True)
-class QuantizeReport:
-    """What ``quantize`` made and found."""
-
-    graph: Graph
-    gate: Gate
-    worst_layers: tuple[LayerNoise, ...]
-    calibration_pictures: int
-    training_match: str
-    unreadable: Mapping[Path, str]
-    notes: tuple[str, ...]
+_PROBE_PICTURES = 8
 
 
 def quantize(
     graph: Path | str,
     out: Path | str,
     *,
-    images: Path | str,
+    images: Path | str | None = None,
     eval_images: Path | str | None = None,
     samples: int | None = None,
     target: str | None = None,
@@ -72,16 +59,21 @@ def quantize(
     method: str | None = None,
     max_drop: float | None = None,
     class_map: Path | str | None = None,
+    jobs: int | None = None,
+    advice: bool = False,
     force: bool = False,
     progress: Progress = silent,
 ) -> QuantizeReport:
     """Quantize the float contract graph to the INT8 graph ``out``.
 
     ``images`` calibrate; ``eval_images`` judge, and where they are left out a seeded half of
-    ``images`` does. ``target`` (a device profile) or ``scheme`` says how INT8 is written.
-    ``max_drop`` is the budget in points of top-1, or of agreement with float where the pictures
-    have no classes. Raises GateError over budget, ParityError when the pictures show that the
-    graph's preprocessing is not the training's.
+    ``images`` does. What calibration finds is kept beside ``graph``: without ``images`` it is used
+    again, and then nothing is judged unless ``eval_images`` are given. ``target`` (a device
+    profile) or ``scheme`` says how INT8 is written. ``max_drop`` is the budget in points of top-1,
+    or of agreement with float where the pictures have no classes; layers return to float until it
+    holds. ``advice`` asks for the speed of float, half and INT8 on the target's backend here.
+    Raises GateError over budget, ParityError when the pictures show that the graph's preprocessing
+    is not the training's.
     """
     out = check_output(Path(out), force=force)
     chosen = scheme_of(target, scheme)
@@ -94,59 +86,103 @@ def quantize(
             hint="quantize the graph that convert wrote",
         )
     check_float_nodes(plan, model)
-    pictures = choose_pictures(Path(images), eval_images, plan)
+    pictures = (
+        gate_only(eval_images)
+        if images is None
+        else choose_pictures(Path(images), eval_images, plan)
+    )
     unreadable = Unreadable({})
     truth = true_classes(pictures.gate, read, class_map)
-    budget = _budget(max_drop, plan, labelled=bool(truth.classes))
-
     match = _training_match(model, read, pictures, unreadable, force=force, progress=progress)
-    placement = place(model, chosen, plan.float_nodes)
-    counted = _counted(
-        fitted(pictures.calibration, read.preprocess, unreadable),
-        "calibrate",
-        len(pictures.calibration),
+    found, notes = calibration_for(
+        model,
+        read,
+        pictures,
+        plan,
+        unreadable,
+        given=images is not None,
+        jobs=jobs,
+        progress=progress,
+    )
+    emitter = Emitter(found.rescaled(model), chosen, plan, found.statistics, weight_bits_of(target))
+    probes = [
+        p
+        for _, p in fitted(pictures.calibration[:_PROBE_PICTURES], read.preprocess, Unreadable({}))
+    ]
+    prober = Prober(emitter.model, chosen, probes, open_model, jobs)
+    emitter = emitter.with_methods(prober, progress)
+    int8 = emitter.build()
+    judge = Judge(
+        model,
+        pictures.gate,
+        read.preprocess,
+        truth.classes,
+        _budget(max_drop, plan, labelled=bool(truth.classes)),
+        unreadable,
+        open_model,
+        jobs,
         progress,
     )
-    seen: list[Entry] = []
-    statistics = observe(model, placement.tensors, _note(counted, seen), open_model)
-    unreadable.raise_if_all(len(seen), "--images")
-    ranges = choose_ranges(statistics, placement, plan, chosen)
-    quantized = insert(model, placement, ranges, chosen)
-    gate, gate_pictures = _judge(
-        model, quantized, read, pictures.gate, truth.classes, budget, unreadable, progress
-    )
-    layers = tuple(layer_noise(model, quantized, gate_pictures[:_NOISE_PICTURES], open_model))
-    if not gate.passed and not force:
-        raise _over_budget(gate, layers)
+    verdict: Verdict | None = None
+    budgeted: Budgeted | None = None
+    layers: tuple[LayerSensitivity, ...] = ()
+    if pictures.gate.entries:
+        verdict = judge.judge(int8)
+        if not verdict.gate.passed and probes:
+            layers = _sensitivity(prober, emitter, progress)
+            budgeted = keep_budget(verdict, int8, layers, emitter.build, judge.judge)
+            int8, verdict = budgeted.int8, budgeted.verdict
+    shown = (judge.first_pictures or probes)[:_NOISE_PICTURES]
+    noise = tuple(layer_noise(emitter.model, int8, shown, open_model)) if shown else ()
+    if verdict is not None and not verdict.gate.passed and not force:
+        raise _over_budget(verdict, noise, budgeted)
+    accuracy: dict[str, Any] = {"verdict": "unchecked", "note": "no pictures to judge with"}
+    if verdict is not None:
+        accuracy = {**verdict.gate.as_evidence(), "mapping": truth.mapping}
+        if budgeted is not None:
+            accuracy["float_layers"] = list(budgeted.returned)
     evidence = {
         **read.evidence,
         "training_match": match,
         "calibration": {
             "verdict": "seen",
-            "pictures": len(seen),
-            "list_sha256": _list_digest(seen),
-            "recipe": plan.model_dump(mode="json"),
+            "pictures": len(found.digests),
+            "list_sha256": _list_digest(found),
+            "settled": found.convergence.settled,
             "scheme": chosen.value,
+            **emitter.as_evidence(),
+            "equalized": [done.stream.name for done in found.equalized],
         },
-        "accuracy": {**gate.as_evidence(), "mapping": truth.mapping},
+        "accuracy": accuracy,
     }
     describe(
-        quantized,
+        int8,
         task=read.task,
         scheme=chosen,
         preprocess=read.preprocess,
         labels=read.labels,
         evidence=evidence,
     )
-    written = save_onnx(quantized, out)
-    return QuantizeReport(
-        written,
-        gate,
-        layers,
-        len(seen),
-        str(match["verdict"]),
-        unreadable.reasons,
-        (*pictures.notes, truth.mapping),
+    written = save_onnx(int8, out)
+    report = QuantizeReport(
+        graph=written,
+        target=target,
+        emitter=emitter,
+        calibration=found,
+        verdict=verdict,
+        worst_layers=noise,
+        sensitivity=layers,
+        budgeted=budgeted,
+        training_match=str(match["verdict"]),
+        unreadable=unreadable.reasons,
+        notes=(*pictures.notes, *notes, truth.mapping),
+        advice=None,
+    )
+    if not advice:
+        return report
+    return replace(
+        report,
+        advice=_advice(read, verdict, written, target, judge.first_pictures or probes, progress),
     )
 
 
@@ -177,7 +213,7 @@ def _training_match(
     pixels = [picture for _, picture in chosen]
     if len(pixels) < FEWEST:
         return found
-    body = _single(body_of(model))
+    body = _for_one(body_of(model))
     match: TrainingMatch = probe(body, statistics, graph.preprocess, pixels, open_model, progress)
     if not match.matches and not force:
         best = match.best
@@ -190,72 +226,57 @@ def _training_match(
     return match.as_evidence()
 
 
-def _single(body: onnx.ModelProto) -> onnx.ModelProto:
+def _for_one(body: onnx.ModelProto) -> onnx.ModelProto:
     body.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     return body
 
 
-def _counted(
-    items: Iterator[tuple[Entry, Pixels]], what: str, total: int, progress: Progress
-) -> Iterator[tuple[Entry, Pixels]]:
-    for done, item in enumerate(items, start=1):
-        yield item
-        progress(what, done, total)
+def _sensitivity(
+    prober: Prober, emitter: Emitter, progress: Progress
+) -> tuple[LayerSensitivity, ...]:
+    macs = multiplications(emitter.model, prober.pictures[0], open_model)
+    progress("layer sensitivity", 0, 1)
+    found = layer_sensitivity(prober, emitter.placement(), emitter.ranges(), macs)
+    progress("layer sensitivity", 1, 1)
+    return found
 
 
-def _note(items: Iterator[tuple[Entry, Pixels]], seen: list[Entry]) -> Iterator[Pixels]:
-    for entry, pixels in items:
-        seen.append(entry)
-        yield pixels
-
-
-def _judge(  # noqa: PLR0917  one caller
-    model: onnx.ModelProto,
-    quantized: onnx.ModelProto,
+def _advice(
     graph: Graph,
-    gate: Listing,
-    truth: Mapping[Path, int],
-    budget: float,
-    unreadable: Unreadable,
+    verdict: Verdict | None,
+    written: Graph,
+    target: str | None,
+    pictures: list[Pixels],
     progress: Progress,
-) -> tuple[Gate, list[Pixels]]:
-    onnx_package().checker.check_model(quantized)
-    exact, rounded = (open_model(m.SerializeToString()) for m in (model, quantized))
-    float_logits, int8_logits, classes = [], [], []
-    kept: list[Pixels] = []
-    items = _counted(
-        fitted(gate.entries, graph.preprocess, unreadable), "judge", len(gate.entries), progress
+) -> Advice:
+    if len(pictures) < 1:
+        raise UsageError("--advise needs pictures", hint="pass --images or --eval")
+    gate = None if verdict is None else verdict.gate
+    return advise(
+        graph,
+        written,
+        load_target(target or "generic-cpu"),
+        pictures=pictures,
+        int8_inside=gate is None or gate.passed,
+        drop="not judged" if gate is None else f"{gate.drop} points of {gate.metric}",
+        max_drop=UNLABELLED_MAX_DROP if gate is None else gate.max_drop,
+        progress=progress,
     )
-    for entry, pixels in items:
-        float_logits.append(_logits(exact, pixels, graph.batch))
-        int8_logits.append(_logits(rounded, pixels, graph.batch))
-        classes.append(truth.get(entry.path, -1))
-        if len(kept) < _NOISE_PICTURES:
-            kept.append(pixels)
-    unreadable.raise_if_all(len(kept), "--eval")
-    if not np.isfinite(int8_logits).all():
-        raise ModelError("the INT8 graph gives values that are not finite")
-    labels: Sequence[int] | None = classes if truth else None
-    return judge(np.stack(float_logits), np.stack(int8_logits), labels, budget), kept
 
 
-def _logits(
-    run: Callable[[Tensors], Tensors], pixels: Pixels, batch: int
-) -> npt.NDArray[np.float32]:
-    row: npt.NDArray[np.float32] = run({IMAGE: np.repeat(pixels[None], batch, axis=0)})[LOGITS][0]
-    return row
+def _list_digest(found: Calibration) -> str:
+    return hashlib.sha256("\n".join(sorted(found.digests)).encode()).hexdigest()
 
 
-def _list_digest(entries: Sequence[Entry]) -> str:
-    lines = sorted(digest(entry.path) for entry in entries)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _over_budget(gate: Gate, layers: Sequence[LayerNoise]) -> GateError:
+def _over_budget(
+    verdict: Verdict, layers: tuple[LayerNoise, ...], budgeted: Budgeted | None
+) -> GateError:
+    gate = verdict.gate
     worst = ", ".join(f"{layer.layer} ({layer.lost_db:.1f} dB)" for layer in layers[:5])
+    tried = "" if budgeted is None else f" even with {len(budgeted.returned)} layers in float"
     return GateError(
-        f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures, "
+        f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures{tried}, "
         f"{gate.max_drop:g} allowed; the layers that add most noise: {worst}",
-        hint="--method percentile, more --samples, a larger --max-drop, float_nodes in a recipe; "
+        hint="--recipe accurate, more --samples, a larger --max-drop, float_nodes in a recipe; "
         "--force writes the graph all the same",
     )

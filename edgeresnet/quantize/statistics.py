@@ -6,107 +6,171 @@ Gathered once; every method, scheme and target reads its ranges from here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeresnet.core.contract import copy_of, onnx_package
+from edgeresnet.core.contract import batch_of, expose
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.tensors import IMAGE, Array, Pixels, Tensors
+from edgeresnet.flow.ordered import ordered
 
 if TYPE_CHECKING:
     import onnx
 
-BINS = 2048
-_STRIDE = 7
-"""Every so many values enter the histogram; odd, so that it walks over all rows and columns."""
+Floats: TypeAlias = npt.NDArray[np.float64]
+OpenModel: TypeAlias = Callable[..., Callable[[Tensors], Tensors]]
+"""Model bytes, and how many threads one run may use, to what runs it."""
+
+BINS = 4096
+_STRIDE = 11
+"""Every so many values of a large tensor enter its histogram; the number divides no usual width of
+a feature map, so that the sample walks over all rows and columns."""
+_SMALL = 1 << 15
+"""Values of a tensor that is small enough to enter whole."""
 
 
-@dataclass
+@dataclass(eq=False)
 class TensorStatistics:
-    """Extremes and a histogram of one activation tensor, over all pictures.
+    """One activation tensor over all pictures; the arrays have one entry a channel (axis 1).
 
-    The histogram has :data:`BINS` bins over [-reach, reach]; a larger value doubles ``reach`` and
-    merges bins two by two, so that memory stays the same and no value is lost.
+    The histogram has :data:`BINS` bins over [-reach, reach], ``reach`` a power of two; a larger
+    value doubles it and merges bins two by two, so memory stays the same, no value is lost, and
+    the order in which pictures come changes nothing.
     """
 
-    low: float = np.inf
-    high: float = -np.inf
-    reach: float = 0.0
-    counts: npt.NDArray[np.int64] | None = None
+    pictures: int
+    lows: Floats
+    highs: Floats
+    peaks: Floats
+    """Sum over the pictures of each channel's largest absolute value."""
+    sums: Floats
+    squares: Floats
+    values: int
+    """Values a channel that ``sums`` and ``squares`` run over."""
+    reach: float
+    counts: npt.NDArray[np.int64]
 
-    def add(self, values: Array) -> None:
-        """Take in one tensor of any shape."""
-        flat = values.reshape(-1)
-        low, high = float(flat.min()), float(flat.max())
-        if not math.isfinite(high - low):
+    @classmethod
+    def of(cls, values: Array) -> TensorStatistics:
+        """The statistics of one batch of any shape, channels on axis 1."""
+        rows = values.reshape(values.shape[0], values.shape[1], -1)
+        lows, highs = rows.min(2), rows.max(2)
+        size = max(abs(float(lows.min())), abs(float(highs.max())))
+        if not math.isfinite(size):
             raise ValueError("values that are not finite")
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        self._grow(max(abs(low), abs(high)))
-        sample = flat[::_STRIDE]
-        index = (sample * (BINS / 2 / self.reach) + BINS / 2).astype(np.int32)
-        counts = np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
-        self.counts = counts if self.counts is None else self.counts + counts
+        reach = 2.0 ** math.ceil(math.log2(max(size, 1e-30) * (1 + 1e-9)))
+        flat = values.reshape(-1)
+        sample = flat if flat.size <= _SMALL else flat[::_STRIDE]
+        index = np.floor(sample * np.float32(BINS / 2 / reach)).astype(np.int32) + BINS // 2
+        return cls(
+            pictures=len(rows),
+            lows=lows.min(0).astype(np.float64),
+            highs=highs.max(0).astype(np.float64),
+            peaks=np.maximum(highs, -lows).sum(0, dtype=np.float64),
+            sums=rows.sum(2).sum(0, dtype=np.float64),
+            squares=np.einsum("ncx,ncx->c", rows, rows).astype(np.float64),
+            values=len(rows) * rows.shape[2],
+            reach=reach,
+            counts=np.bincount(np.minimum(index, BINS - 1), minlength=BINS),
+        )
 
-    def _grow(self, size: float) -> None:
-        if self.reach == 0.0:
-            self.reach = max(size, 1e-6) * 1.0001
-        while size > self.reach:
-            self.reach *= 2
-            if self.counts is not None:
-                merged = self.counts.reshape(-1, 2).sum(1)
-                self.counts = np.zeros(BINS, np.int64)
-                self.counts[BINS // 4 : BINS // 4 + BINS // 2] = merged
+    def add(self, other: TensorStatistics) -> None:
+        """Take in what was seen on other pictures."""
+        reach = max(self.reach, other.reach)
+        self.counts = self._reaching(reach) + other._reaching(reach)
+        self.reach = reach
+        self.lows = np.minimum(self.lows, other.lows)
+        self.highs = np.maximum(self.highs, other.highs)
+        for name in ("pictures", "peaks", "sums", "squares", "values"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def _reaching(self, reach: float) -> npt.NDArray[np.int64]:
+        """The histogram over a reach that is larger by a power of two."""
+        counts, present = self.counts, self.reach
+        while present < reach:
+            merged = np.zeros_like(counts)
+            merged[BINS // 4 : BINS // 4 + BINS // 2] = counts.reshape(-1, 2).sum(1)
+            counts, present = merged, present * 2
+        return counts
+
+    @property
+    def low(self) -> float:
+        """The smallest value."""
+        return float(self.lows.min())
+
+    @property
+    def high(self) -> float:
+        """The largest value."""
+        return float(self.highs.max())
+
+    @property
+    def means(self) -> Floats:
+        """Mean of each channel."""
+        return self.sums / self.values
+
+    @property
+    def centres(self) -> Floats:
+        """The middle of each bin."""
+        return ((np.arange(BINS) + 0.5) / BINS * 2 - 1) * self.reach
 
     def quantile(self, share: float) -> float:
         """The value that ``share`` (0 to 1) of the sampled values do not exceed, to a bin."""
-        if self.counts is None:
-            raise ValueError("no values were added")
         cumulated = np.cumsum(self.counts) / self.counts.sum()
         edge = int(np.searchsorted(cumulated, share)) + (share > 0.5)
         return (edge / BINS * 2 - 1) * self.reach
-
-
-Statistics = Mapping[str, TensorStatistics]
-"""Tensor name to what it did."""
 
 
 def observe(
     model: onnx.ModelProto,
     tensors: Sequence[str],
     pictures: Iterable[Pixels],
-    open_model: Callable[[bytes], Callable[[Tensors], Tensors]],
-) -> dict[str, TensorStatistics]:
-    """Run the float contract graph over fitted pictures, one batch in memory at a time.
+    open_model: OpenModel,
+    *,
+    jobs: int | None = None,
+    known: Mapping[str, TensorStatistics] | None = None,
+) -> Generator[dict[str, TensorStatistics]]:
+    """Run the float contract graph over fitted pictures; give the statistics after each batch.
 
-    A last batch that is not full is filled up with its own first picture.
+    The same, growing, mapping is given each time; it starts with ``known``. ``jobs`` threads run a
+    batch each on one core, by default as many as there are cores; the result does not depend on
+    their number, to the last bit. A last batch that is not full is filled up with its own first
+    picture.
     """
-    onnx = onnx_package()
-    exposed = copy_of(model)
-    exposed.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors
-    )
-    run = open_model(exposed.SerializeToString())
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
-    statistics = {name: TensorStatistics() for name in tensors}
-    waiting: list[Pixels] = []
+    batch = batch_of(model)
+    run = open_model(expose(model, tensors).SerializeToString(), threads=1)
 
-    def flush() -> None:
-        outputs = run({IMAGE: np.stack([waiting[i % len(waiting)] for i in range(batch)])})
-        for name, found in statistics.items():
+    def summarise(group: list[Pixels]) -> dict[str, TensorStatistics]:
+        outputs = run({IMAGE: np.stack([group[i % len(group)] for i in range(batch)])})
+        found = {}
+        for name in tensors:
             try:
-                found.add(outputs[name][: len(waiting)])
+                found[name] = TensorStatistics.of(outputs[name][: len(group)])
             except ValueError as error:
                 raise ModelError(f"the float graph gives {error} in {name}") from error
-        waiting.clear()
+        return found
 
-    for picture in pictures:
-        waiting.append(picture)
-        if len(waiting) == batch:
-            flush()
-    if waiting:
-        flush()
-    return statistics
+    total: dict[str, TensorStatistics] = dict(known or {})
+    for found in ordered([summarise] * (jobs or cores()), _grouped(pictures, batch)):
+        if not total:
+            total.update(found)
+        else:
+            for name, seen in found.items():
+                total[name].add(seen)
+        yield total
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _grouped(pictures: Iterable[Pixels], batch: int) -> Iterator[list[Pixels]]:
+    remaining = iter(pictures)
+    while group := list(islice(remaining, batch)):
+        yield group

@@ -1,0 +1,152 @@
+"""INT8 beside float on the gate's pictures, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeresnet.core.contract import batch_of
+from edgeresnet.core.errors import ModelError
+from edgeresnet.core.labels import Labels
+from edgeresnet.core.preprocess import Preprocess
+from edgeresnet.core.progress import Progress, silent
+from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels
+from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, fitted
+from edgeresnet.flow.ordered import ordered
+from edgeresnet.quantize.gate import Gate, judge
+from edgeresnet.quantize.statistics import OpenModel, cores
+
+if TYPE_CHECKING:
+    import onnx
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A picture whose label INT8 changed."""
+
+    path: Path
+    float_class: int
+    float_score: float
+    int8_class: int
+    int8_score: float
+    truth: int | None
+
+    def as_json(self, labels: Labels) -> dict[str, Any]:
+        """For the report; scores are softmax probabilities."""
+
+        def named(class_id: int) -> str:
+            return labels.names[class_id] if class_id < len(labels.names) else str(class_id)
+
+        return {
+            "file": self.path.name,
+            "float": {"label": named(self.float_class), "score": round(self.float_score, 4)},
+            "int8": {"label": named(self.int8_class), "score": round(self.int8_score, 4)},
+            "truth": None if self.truth is None else named(self.truth),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """One INT8 graph, judged."""
+
+    gate: Gate
+    logit_error: float
+    """Root of the centred logits' squared error, by that of their square."""
+    flips: tuple[Flip, ...]
+
+
+@dataclass(eq=False)
+class Judge:
+    """Runs graphs over the same pictures as the float graph, whose logits are found once."""
+
+    model: onnx.ModelProto
+    listing: Listing
+    preprocess: Preprocess
+    classes: Mapping[Path, int]
+    """Empty where the pictures have no classes."""
+    max_drop: float
+    unreadable: Unreadable
+    open_model: OpenModel
+    jobs: int | None = None
+    progress: Progress = silent
+    first_pictures: list[Pixels] = field(default_factory=list)
+    """The first few, fitted, once something was judged."""
+
+    def judge(self, int8: onnx.ModelProto, what: str = "judge") -> Verdict:
+        """How ``int8`` does; raises UsageError when no picture is readable."""
+        exact = self._float
+        rounded = self._run(int8, what)[1]
+        if not np.isfinite(rounded).all():
+            raise ModelError("the INT8 graph gives values that are not finite")
+        paths = self._paths
+        truth = [self.classes.get(path, -1) for path in paths] if self.classes else None
+        centred = exact - exact.mean(1, keepdims=True)
+        off = centred - (rounded - rounded.mean(1, keepdims=True))
+        error = float(np.sqrt(np.square(off).sum() / max(np.square(centred).sum(), 1e-30)))
+        before, after = exact.argmax(1), rounded.argmax(1)
+        flips = tuple(
+            Flip(
+                paths[i],
+                int(before[i]),
+                _share(exact[i], before[i]),
+                int(after[i]),
+                _share(rounded[i], after[i]),
+                None if truth is None or truth[i] < 0 else truth[i],
+            )
+            for i in np.flatnonzero(before != after)
+        )
+        return Verdict(judge(exact, rounded, truth, self.max_drop), error, flips)
+
+    @cached_property
+    def _reference(self) -> tuple[list[Path], Floats]:
+        return self._run(self.model, "judge float")
+
+    @property
+    def _float(self) -> Floats:
+        return self._reference[1]
+
+    @property
+    def _paths(self) -> list[Path]:
+        return self._reference[0]
+
+    def _run(self, model: onnx.ModelProto, what: str) -> tuple[list[Path], Floats]:
+        run = self.open_model(model.SerializeToString(), threads=1)
+        batch = batch_of(model)
+
+        def logits(item: tuple[Entry, Pixels]) -> tuple[Path, Floats]:
+            entry, pixels = item
+            row: Floats = run({IMAGE: np.repeat(pixels[None], batch, axis=0)})[LOGITS][0]
+            return entry.path, row
+
+        paths, rows = [], []
+        total = len(self.listing.entries)
+        for path, row in ordered([logits] * (self.jobs or cores()), self._pictures()):
+            paths.append(path)
+            rows.append(row)
+            self.progress(what, len(rows), total)
+        self.unreadable.raise_if_all(len(rows), "--eval")
+        return paths, np.stack(rows)
+
+    def _pictures(self) -> Iterator[tuple[Entry, Pixels]]:
+        for entry, pixels in fitted(self.listing.entries, self.preprocess, self.unreadable):
+            if len(self.first_pictures) < _FIRST:
+                self.first_pictures.append(pixels)
+            yield entry, pixels
+
+
+_FIRST = 64
+"""Pictures kept for what needs only some: layer noise, advice."""
+
+
+def _share(logits: Floats, class_id: int) -> float:
+    """Softmax probability of one class."""
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    return float(weights[class_id] / weights.sum())

@@ -1,0 +1,1 @@
+"""The HTML report of one quantization, one self-contained file."""
