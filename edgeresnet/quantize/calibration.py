@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 32
 """Pictures that decide which channels are rescaled."""
-_SETTLED = 0.03
+_SETTLED = 0.05
 """Median change of the ranges, from half of the pictures to all, below which they have settled."""
 _UNSETTLED = 0.15
 _HALF = 0.6

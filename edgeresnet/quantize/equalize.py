@@ -107,6 +107,12 @@ def streams(model: onnx.ModelProto) -> tuple[Stream, ...]:
     )
 
 
+def channels(model: onnx.ModelProto, stream: Stream) -> int:
+    """How many channels a stream carries."""
+    (count,) = _Weights(model).outputs(stream.makers)
+    return count
+
+
 def equalize(
     model: onnx.ModelProto, statistics: Mapping[str, TensorStatistics]
 ) -> tuple[onnx.ModelProto, tuple[Equalized, ...]]:

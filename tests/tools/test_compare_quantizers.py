@@ -181,7 +181,7 @@ def test_a_variant_of_ours_has_a_label_and_options(text, label, options):
 
 
 def test_ours_runs_in_both_schemes_unless_the_options_name_one():
-    inputs = legs.Inputs(*(Path("x") for _ in range(2)), 64, *(Path("x") for _ in range(3)))
+    inputs = legs.Inputs(Path("x"), 64, *(Path("x") for _ in range(3)))
     assert [leg.scheme for leg in legs.our_legs(inputs, "", ())] == ["u8-affine", "s8-symmetric"]
     (one,) = legs.our_legs(inputs, "fine", ("--scheme", "u8-affine"))
     assert one.name == "ours fine"
@@ -207,9 +207,26 @@ def test_a_cost_is_that_of_the_command_and_not_of_its_parent(tmp_path):
 
 
 def test_a_leg_that_fails_says_why(tmp_path):
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(b"")
     leg = legs.Leg("bad", (sys.executable, "-c", FAILS), tmp_path / "x")
     with pytest.raises(legs.LegError, match="no memory"):
-        legs.run_leg(leg, tmp_path)
+        legs.run_leg(leg, graph, tmp_path)
+
+
+def test_a_leg_finds_nothing_beside_its_graph_that_another_kept_there(tmp_path):
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(b"weights")
+    (tmp_path / "graph.kept").touch()
+    code = (
+        "import pathlib, sys; graph = pathlib.Path(sys.argv[1]); "
+        "assert [p.name for p in graph.parent.iterdir()] == ['graph.onnx']; "
+        "pathlib.Path(sys.argv[2]).write_bytes(graph.read_bytes()); print('{\"toy\": 1}')"
+    )
+    out = tmp_path / "out"
+    leg = legs.Leg("toy", (sys.executable, "-c", code, legs.GRAPH, str(out)), out)
+    assert legs.run_leg(leg, graph, tmp_path)["toy"] == 1
+    assert out.read_bytes() == b"weights"
 
 
 def test_the_peers_get_our_pins_with_their_markers():

@@ -1,0 +1,1 @@
+"""The parts of compare_quantizers.py: each leg, view, figure and table of the comparison."""
