@@ -50,12 +50,17 @@ def command(
     What the calibration pictures show is kept beside GRAPH: another scheme or method of the same
     graph then needs no --images. Layers return to float until --max-drop holds.
     """
+    from edgeresnet.core.errors import UsageError
     from edgeresnet.core.files import check_output
     from edgeresnet.quantize.report import write_page
     from edgeresnet.quantize.stage import quantize
 
     out = options.pop("out") or graph.with_suffix(".int8.onnx")
     if page is not None:
+        if page.suffix == ".json":
+            raise UsageError(
+                f"--report {page}: the JSON lies beside the page", hint="name it .html"
+            )
         for path in (page, page.with_suffix(".json")):
             check_output(path, force=options["force"])
     with progress_bar(quiet=quiet) as progress:

@@ -250,7 +250,10 @@ def half_quantized(graph: Wiring) -> Iterator[Finding]:
         elif layer.activation is not None and layer.weight is None:
             first = graph.partner(layer.activation) or layer.activation
             before = graph.before(first.node.input[0])
-            pooled = before is not None and before.op_type in MOVES
+            own = graph.producer.get(layer.node.input[0])
+            pooled = (before is not None and before.op_type in MOVES) or (
+                own is not None and own.op_type == "MaxPool"
+            )
             what = "INT8 activation, float weights: it silently runs in float"
             kind = warning if pooled else error  # the pair is there for the pooling's sake
             yield kind("half-quantized", node=layer.name, what=what, fix=fix)

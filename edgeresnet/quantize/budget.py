@@ -76,9 +76,10 @@ def keep_budget(
 ) -> Budgeted:
     """Return layers in the order given, ever more of them, until inside; then try with fewer.
 
-    ``start`` is the verdict on ``int8``, the graph with every layer quantized. When nothing short
-    of all layers is inside, the last graph judged is given and its gate says so.
+    ``start`` is the verdict on ``int8``, the graph with every layer quantized. When nothing that
+    still multiplies in INT8 is inside, the last graph judged is given and its gate says so.
     """
+    most = max((at for at, layer in enumerate(layers) if layer.macs), default=0)
     total = max(sum(layer.macs for layer in layers), 1)
     judged: dict[int, tuple[onnx.ModelProto, Verdict]] = {0: (int8, start)}
 
@@ -89,9 +90,9 @@ def keep_budget(
         return judged[count][1].gate.passed
 
     low = high = 0
-    while not inside(high) and high < len(layers):
-        low, high = high, min(len(layers), max(high + 1, round(high * _GROWTH)))
-    while high - low > 1:  # outside with low, inside with high
+    while not inside(high) and high < most:
+        low, high = high, min(most, max(high + 1, round(high * _GROWTH)))
+    while inside(high) and high - low > 1:  # outside with low, inside with high
         middle = (low + high) // 2
         low, high = (low, middle) if inside(middle) else (middle, high)
     graph, verdict = judged[high]

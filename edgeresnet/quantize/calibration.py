@@ -111,7 +111,8 @@ def calibrate(
     if recipe.equalize:
         first = list(islice(pictures, _FIRST_LOOK))
         statistics = settling.watch(observe(model, tensors, first, open_model, jobs=jobs))
-        model, done = equalize(model, statistics)
+        if statistics:  # else not one picture was readable
+            model, done = equalize(model, statistics)
         if done:  # other channels, other ranges: look again
             settling, statistics, pictures = _Settling(), {}, chain(first, pictures)
     more = observe(model, tensors, pictures, open_model, jobs=jobs, known=statistics)

@@ -45,6 +45,8 @@ class Stream:
     """Names of the nodes whose weights make up for it."""
     inputs: tuple[str, ...]
     """The tensors that the readers read, one each."""
+    summed: tuple[str, ...]
+    """The tensors that sums read: quantized too, before a ReLU hides what is negative in them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +82,14 @@ def streams(model: onnx.ModelProto) -> tuple[Stream, ...]:
 
     nodes = list(model.graph.node)
     read = Counter(name for node in nodes for name in node.input)
-    weights = {w.name for w in model.graph.initializer if read[w.name] == 1}
+    constants = {w.name for w in model.graph.initializer}
+    weights = {name for name in constants if read[name] == 1}
     makers: dict[str, list[Any]] = {}
     readers: dict[str, list[Any]] = {}
+    summed: dict[str, list[str]] = {}
     fixed = [value.name for value in (*model.graph.input, *model.graph.output)]
     for node in nodes:
-        if node.op_type in _HOMOGENEOUS and not weights & set(node.input):
+        if node.op_type in _HOMOGENEOUS and not constants & set(node.input):
             for name in (*node.input[1:], *node.output):
                 parent[root(name)] = root(node.input[0])
         elif not is_layer(node, weights):
@@ -94,6 +98,8 @@ def streams(model: onnx.ModelProto) -> tuple[Stream, ...]:
         if is_layer(node, weights):
             makers.setdefault(root(node.output[0]), []).append(node)
             readers.setdefault(root(node.input[0]), []).append(node)
+        elif node.op_type == "Add":
+            summed.setdefault(root(node.output[0]), []).extend(node.input)
     closed = {root(name) for name in fixed}
     return tuple(
         Stream(
@@ -101,6 +107,7 @@ def streams(model: onnx.ModelProto) -> tuple[Stream, ...]:
             makers=tuple(node.name for node in made),
             readers=tuple(node.name for node in readers[key]),
             inputs=tuple(node.input[0] for node in readers[key]),
+            summed=tuple(summed.get(key, ())),
         )
         for key, made in makers.items()
         if key not in closed and key in readers
@@ -118,17 +125,19 @@ def equalize(
 ) -> tuple[onnx.ModelProto, tuple[Equalized, ...]]:
     """A rescaled copy of a float graph, and what was rescaled; the function stays the same.
 
-    ``statistics`` hold every stream's ``inputs``.
+    ``statistics`` hold every stream's ``inputs`` and ``summed``, and what its makers read.
     """
     result = copy_of(model)
-    weights = _Weights(result)
+    weights, unscaled = _Weights(result), _Weights(model)
     done = []
     for stream in streams(model):
         seen = [statistics[name] for name in stream.inputs]
-        if len({len(found.sums) for found in seen} | weights.outputs(stream.makers)) > 1:
+        both = [*seen, *(statistics[name] for name in stream.summed)]
+        if len({len(found.sums) for found in both} | weights.outputs(stream.makers)) > 1:
             continue  # flattened maps: a channel became several
         kernels = [weights.by_input(name) for name in stream.readers]
-        peaks = np.max([found.peaks / found.pictures for found in seen], axis=0)
+        hidden = [unscaled.expected(name, statistics) for name in stream.makers]
+        peaks = np.max([*(found.peaks / found.pictures for found in both), *hidden], axis=0)
         factors = _best(peaks, seen, kernels)
         if factors is not None:
             for name in stream.makers:
@@ -220,6 +229,16 @@ class _Weights:
             out = slice(group * rows // groups, (group + 1) * rows // groups)
             full[out, group * width : (group + 1) * width] = weight[out]
         return full
+
+    def expected(self, node: str, statistics: Mapping[str, TensorStatistics]) -> Floats:
+        """Expected size of each output channel, were the inputs uncorrelated.
+
+        A ReLU may have hidden a channel so far that the next picture wakes up.
+        """
+        found = statistics[self._nodes[node].input[0]]
+        squared = np.square(self.by_input(node)).sum(2)
+        size: Floats = np.sqrt(squared @ (found.squares / found.values))
+        return size
 
     def outputs(self, nodes: Sequence[str]) -> set[int]:
         """How many output channels each of these layers has."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +78,6 @@ class Judge:
     open_model: OpenModel
     jobs: int | None = None
     progress: Progress = silent
-    first_pictures: list[Pixels] = field(default_factory=list)
-    """The first few, fitted, once something was judged."""
 
     def judge(self, int8: onnx.ModelProto, what: str = "judge") -> Verdict:
         """How ``int8`` does; raises UsageError when no picture is readable."""
@@ -106,6 +105,12 @@ class Judge:
         return Verdict(judge(exact, rounded, truth, self.max_drop), error, flips)
 
     @cached_property
+    def first_pictures(self) -> list[Pixels]:
+        """The first few that are readable, fitted: for what needs only some."""
+        readable = fitted(self.listing.entries, self.preprocess, Unreadable({}))
+        return [pixels for _, pixels in islice(readable, _FIRST)]
+
+    @cached_property
     def _reference(self) -> tuple[list[Path], Floats]:
         return self._run(self.model, "judge float")
 
@@ -128,22 +133,17 @@ class Judge:
 
         paths, rows = [], []
         total = len(self.listing.entries)
-        for path, row in ordered([logits] * (self.jobs or cores()), self._pictures()):
+        pictures = fitted(self.listing.entries, self.preprocess, self.unreadable)
+        for path, row in ordered([logits] * (self.jobs or cores()), pictures):
             paths.append(path)
             rows.append(row)
             self.progress(what, len(rows), total)
         self.unreadable.raise_if_all(len(rows), "--eval")
         return paths, np.stack(rows)
 
-    def _pictures(self) -> Iterator[tuple[Entry, Pixels]]:
-        for entry, pixels in fitted(self.listing.entries, self.preprocess, self.unreadable):
-            if len(self.first_pictures) < _FIRST:
-                self.first_pictures.append(pixels)
-            yield entry, pixels
-
 
 _FIRST = 64
-"""Pictures kept for what needs only some: layer noise, advice."""
+"""As many as advice on speed can use."""
 
 
 def _share(logits: Floats, class_id: int) -> float:

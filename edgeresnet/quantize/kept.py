@@ -41,13 +41,13 @@ def calibration_for(
                 hint=f"pass --images once; {kept.name} then serves every scheme and method",
             )
         found = load(kept, model, graph.sha256)
+        _check_fit(found, pictures, plan, kept.name)
         return found, (f"calibrated before, on {len(found.digests)} pictures ({kept.name})",)
-    asked = [digest(entry.path) for entry in pictures.calibration]
     found_before = _kept(kept, model, graph)
     if (
         found_before is not None
-        and list(found_before.digests) == asked
         and found_before.may_equalize == plan.equalize
+        and _same_pictures(found_before, pictures, graph, unreadable)
     ):
         return found_before, (f"the same pictures as before: {kept.name} is used again",)
     total, seen = len(pictures.calibration), list[str]()
@@ -72,6 +72,34 @@ def calibration_for(
     except (UsageError, DeviceError) as error:
         notes.append(f"the calibration could not be kept: {error.what}")
     return found, tuple(notes)
+
+
+def _same_pictures(
+    found: Calibration, pictures: Pictures, graph: Graph, unreadable: Unreadable
+) -> bool:
+    """Whether the readable ones of ``pictures`` are those that calibrated, in their order."""
+    asked = {digest(entry.path): entry for entry in pictures.calibration}
+    if [name for name in asked if name in set(found.digests)] != list(found.digests):
+        return False
+    others = [entry for name, entry in asked.items() if name not in set(found.digests)]
+    return next(fitted(others, graph.preprocess, unreadable), None) is None
+
+
+def _check_fit(found: Calibration, pictures: Pictures, plan: Recipe, name: str) -> None:
+    """UsageError where an earlier calibration is not what a new one would be."""
+    if plan.equalize != found.may_equalize and (found.equalized or plan.equalize):
+        made, asked = ("with", "without") if found.may_equalize else ("without", "with")
+        raise UsageError(
+            f"{name} was made {made} equalized channels, recipe {plan.name} asks for it {asked}",
+            hint="pass --images to calibrate again",
+        )
+    seen = set(found.digests)
+    shared = [entry.path for entry in pictures.gate.entries if digest(entry.path) in seen]
+    if shared:
+        raise UsageError(
+            f"--eval: {len(shared)} pictures calibrated before ({name}), first {shared[0].name}",
+            hint="judge with other pictures, or pass --images to have them split",
+        )
 
 
 def _kept(path: Path, model: onnx.ModelProto, graph: Graph) -> Calibration | None:

@@ -67,19 +67,19 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
                 edges.update((name, node.name) for name in node.input)
             elif _is_residual(node, producer):
                 edges.add((min(node.input, key=lambda name: depth[name]), node.name))
-    useless = _read_in_float(nodes, edges, same_as)
-    for node in useless:
-        del same_as[node.output[0]]
-    kept = frozenset(edges - {(node.input[0], node.name) for node in useless})
-    return Placement(kept, frozenset(weighted), same_as)
+    _leave_useless_pools(nodes, edges, same_as)
+    return Placement(frozenset(edges), frozenset(weighted), same_as)
 
 
-def _read_in_float(
-    nodes: list[Any], edges: set[tuple[str, str]], pools: Iterable[str]
-) -> list[Any]:
-    """The pools whose readers are all in float: nothing is gained from integers there."""
-    read = {tensor for tensor, _ in edges}
-    return [node for node in nodes if node.output[0] in pools and node.output[0] not in read]
+def _leave_useless_pools(
+    nodes: list[Any], edges: set[tuple[str, str]], pools: dict[str, str]
+) -> None:
+    """Leave the pools in float whose readers all are: nothing is gained from integers there."""
+    for node in reversed(nodes):
+        output = node.output[0]
+        if output in pools and not any(tensor == output for tensor, _ in edges):
+            del pools[output]
+            edges.remove((node.input[0], node.name))
 
 
 def is_layer(node: Any, weights: set[str]) -> bool:

@@ -67,10 +67,10 @@ def cover(low: float, high: float, scheme: Scheme) -> Range:
 
 
 def clipped(found: TensorStatistics, chosen: Range) -> float:
-    """Share of the sampled values outside the range."""
+    """Share of the sampled values outside the range, by bins that are wholly outside."""
     low, high = chosen.bounds
-    half = chosen.scale / 2
-    outside = (found.centres < low - half) | (found.centres > high + half)
+    near = chosen.scale / 2 + found.reach / len(found.counts)
+    outside = (found.centres < low - near) | (found.centres > high + near)
     return float(found.counts[outside].sum() / found.counts.sum())
 
 

@@ -173,7 +173,8 @@ def _spread(weight: Any) -> float | None:
 
 def _seen(found: TensorStatistics, chosen: Range) -> dict[str, Any]:
     low, high = min(found.low, 0.0), max(found.high, 1e-12)
-    edges = np.clip(np.searchsorted(found.centres, np.linspace(low, high, _BARS + 1)), 0, BINS)
+    bins = np.floor(np.linspace(low, high, _BARS + 1) * (BINS / 2 / found.reach)) + BINS // 2
+    edges = np.clip(bins, 0, BINS).astype(int)
     counts = np.add.reduceat(np.append(found.counts, 0), edges[:-1]) * (np.diff(edges) > 0)
     return {
         "low": low,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeresnet.backends import get_backend
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
@@ -20,7 +22,7 @@ from edgeresnet.core.contract import (
 from edgeresnet.core.errors import GateError, ParityError, UsageError
 from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.recipe import Recipe
+from edgeresnet.core.recipe import Method, Recipe
 from edgeresnet.core.target import Scheme, load_target
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Unreadable, fitted
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 _NOISE_PICTURES = 8
 _PROBE_PICTURES = 8
+_HERE = "generic-cpu"
+"""Where advice is measured when no target is named."""
 
 
 def quantize(
@@ -78,6 +82,12 @@ def quantize(
     out = check_output(Path(out), force=force)
     chosen = scheme_of(target, scheme)
     plan = recipe_of(recipe, samples, method)
+    if images is None and plan.method is Method.AUTO:
+        raise UsageError(
+            "--method auto reads the pictures again", hint="pass --images, or another --method"
+        )
+    if advice:
+        _check_advice(target, has_pictures=images is not None or eval_images is not None)
     model = load_onnx(Path(graph))
     read = graph_of(model, Path(graph))
     if read.scheme is not Scheme.FLOAT:
@@ -105,10 +115,8 @@ def quantize(
         progress=progress,
     )
     emitter = Emitter(found.rescaled(model), chosen, plan, found.statistics, weight_bits_of(target))
-    probes = [
-        p
-        for _, p in fitted(pictures.calibration[:_PROBE_PICTURES], read.preprocess, Unreadable({}))
-    ]
+    readable = fitted(pictures.calibration, read.preprocess, Unreadable({}))
+    probes = [pixels for _, pixels in islice(readable, _PROBE_PICTURES)]
     prober = Prober(emitter.model, chosen, probes, open_model, jobs)
     emitter = emitter.with_methods(prober, progress)
     int8 = emitter.build()
@@ -241,6 +249,13 @@ def _sensitivity(
     return found
 
 
+def _check_advice(target: str | None, *, has_pictures: bool) -> None:
+    """What would stop the advice, told before the work."""
+    if not has_pictures:
+        raise UsageError("--advise needs pictures", hint="pass --images or --eval")
+    get_backend(load_target(target or _HERE).backend)
+
+
 def _advice(
     graph: Graph,
     verdict: Verdict | None,
@@ -249,13 +264,11 @@ def _advice(
     pictures: list[Pixels],
     progress: Progress,
 ) -> Advice:
-    if len(pictures) < 1:
-        raise UsageError("--advise needs pictures", hint="pass --images or --eval")
     gate = None if verdict is None else verdict.gate
     return advise(
         graph,
         written,
-        load_target(target or "generic-cpu"),
+        load_target(target or _HERE),
         pictures=pictures,
         int8_inside=gate is None or gate.passed,
         drop="not judged" if gate is None else f"{gate.drop} points of {gate.metric}",
@@ -274,9 +287,10 @@ def _over_budget(
     gate = verdict.gate
     worst = ", ".join(f"{layer.layer} ({layer.lost_db:.1f} dB)" for layer in layers[:5])
     tried = "" if budgeted is None else f" even with {len(budgeted.returned)} layers in float"
+    more = "pass --images, for layers to return to float; " if budgeted is None else ""
     return GateError(
         f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures{tried}, "
         f"{gate.max_drop:g} allowed; the layers that add most noise: {worst}",
-        hint="--recipe accurate, more --samples, a larger --max-drop, float_nodes in a recipe; "
-        "--force writes the graph all the same",
+        hint=f"{more}--recipe accurate, more --samples, a larger --max-drop, float_nodes in a "
+        "recipe; --force writes the graph all the same",
     )

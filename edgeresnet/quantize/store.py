@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,40 +58,45 @@ def load(path: Path, model: onnx.ModelProto, graph_sha256: str) -> Calibration:
     """Read what :func:`save` wrote for the same float graph; anything else is an error."""
     again = "pass --images to calibrate again"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(stored["about"].tobytes())
-            if about["schema"] != _SCHEMA or about["graph_sha256"] != graph_sha256:
-                raise UsageError(
-                    f"{path} holds the calibration of another graph, or of another edgeresnet",
-                    hint=again,
-                )
-            statistics = {
-                name: TensorStatistics(
-                    **{array: stored[f"{array}.{i}"] for array in _ARRAYS},
-                    **_numbers(stored[f"numbers.{i}"]),
-                )
-                for i, name in enumerate(about["tensors"])
-            }
-            factors = [stored[f"factors.{i}"] for i in range(len(about["equalized"]))]
-        known = {stream.name: stream for stream in streams(model)}
-        equalized = tuple(
+        found = _read(path, model, graph_sha256)
+    except Exception as error:  # zipfile, zlib and NumPy's parser raise whatever they stumble on
+        raise UsageError(f"{path} is damaged: {error}", hint=again) from error
+    if found is None:
+        raise UsageError(
+            f"{path} holds the calibration of another graph, or of another edgeresnet", hint=again
+        )
+    return found
+
+
+def _read(path: Path, model: onnx.ModelProto, graph_sha256: str) -> Calibration | None:
+    """None where it is of another graph, or written otherwise."""
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        about = json.loads(stored["about"].tobytes())
+        if about["schema"] != _SCHEMA or about["graph_sha256"] != graph_sha256:
+            return None
+        statistics = {
+            name: TensorStatistics(
+                **{array: stored[f"{array}.{i}"] for array in _ARRAYS},
+                **_numbers(stored[f"numbers.{i}"]),
+            )
+            for i, name in enumerate(about["tensors"])
+        }
+        factors = [stored[f"factors.{i}"] for i in range(len(about["equalized"]))]
+    known = {stream.name: stream for stream in streams(model)}
+    looks = about["convergence"]
+    return Calibration(
+        statistics=statistics,
+        equalized=tuple(
             Equalized(known[told["stream"]], values, told["before"], told["after"])
             for told, values in zip(about["equalized"], factors, strict=True)
-        )
-        looks = about["convergence"]
-        convergence = Convergence(
+        ),
+        digests=tuple(about["digests"]),
+        convergence=Convergence(
             tuple(looks["pictures"]), tuple(looks["change"]), tuple(looks["unsettled"])
-        )
-        return Calibration(
-            statistics,
-            equalized,
-            tuple(about["digests"]),
-            convergence,
-            about["seconds"],
-            about["may_equalize"],
-        )
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint=again) from error
+        ),
+        seconds=about["seconds"],
+        may_equalize=about["may_equalize"],
+    )
 
 
 def _numbers(values: Floats) -> dict[str, Any]:

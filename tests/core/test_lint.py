@@ -291,7 +291,7 @@ def sample(sample_graph):
 
     def quantized(scheme):
         placement = place(model, scheme)
-        statistics = observe(model, placement.tensors, list(pictures), open_model)
+        *_, statistics = observe(model, placement.tensors, pictures, open_model)
         ranges = choose_ranges(statistics, placement, load_recipe("default"), scheme)
         return insert(model, placement, ranges, scheme)
 

@@ -31,7 +31,7 @@ def quantized(model):
     made = {}
     for scheme in SCHEMES:
         placement = place(model, scheme)
-        statistics = observe(model, placement.tensors, pictures, open_model)
+        *_, statistics = observe(model, placement.tensors, pictures, open_model)
         ranges = choose_ranges(statistics, placement, load_recipe("default"), scheme)
         made[scheme] = insert(model, placement, ranges, scheme)
     return made

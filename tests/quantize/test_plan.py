@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from edgeresnet.core.errors import ProfileError, UsageError
 from edgeresnet.core.recipe import Method, Recipe
 from edgeresnet.core.target import Scheme
-from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of
+from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
 
 
 def test_the_target_gives_the_scheme_and_the_option_goes_before_it(tmp_path):
@@ -49,11 +49,26 @@ def test_names_that_nothing_answers_to_get_a_suggestion():
 
 
 def test_options_go_before_the_recipe():
-    assert recipe_of("default", None, None).method is Method.MINMAX
+    assert recipe_of("default", None, None).method is Method.LP
     changed = recipe_of("default", 7, "percentile")
     assert (changed.samples, changed.method) == (7, Method.PERCENTILE)
     with pytest.raises(UsageError, match="--samples 0"):
         recipe_of("default", 0, None)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_every_method_can_be_asked_for_by_its_name(method):
+    assert recipe_of("default", None, method.value).method is method
+
+
+def test_weights_have_eight_bits_where_the_target_does_not_say_seven(tmp_path):
+    old = tmp_path / "old.toml"
+    old.write_text(
+        'description = "x"\nbackend = "onnxruntime"\ndevice = "x"\n'
+        'scheme = "u8-affine"\nmemory_mb = 100\nweight_bits = 7\n'
+    )
+    assert weight_bits_of(None) == weight_bits_of("intel-cpu") == 8
+    assert weight_bits_of(str(old)) == 7
 
 
 @pytest.mark.parametrize(
@@ -65,7 +80,10 @@ def test_options_go_before_the_recipe():
         ("seed = -1", "seed"),
         ("max_drop = -0.1", "max_drop"),
         ("max_drop = nan", "max_drop"),
-        ('method = "entropy"', "method"),
+        ('method = "histogram"', "method"),
+        ("power = 0.5", "power"),
+        ('equalize = "maybe"', "equalize"),
+        ('bias_correction = "maybe"', "bias_correction"),
         ("sample = 3", "did you mean 'samples'"),
         ('name = "x"', "unknown key 'name'"),
     ],

@@ -4,11 +4,13 @@ import shutil
 
 import pytest
 
+from edgeresnet.compile.stage import compile_graph
 from edgeresnet.convert.stage import convert
 from edgeresnet.core.contract import read_graph
-from edgeresnet.core.errors import GateError, ParityError, UsageError
+from edgeresnet.core.errors import ParityError, UsageError
 from edgeresnet.core.target import Scheme
 from edgeresnet.datasets.procedural import write_pictures
+from edgeresnet.quantize import stage
 from edgeresnet.quantize.gate import judge
 from edgeresnet.quantize.stage import quantize
 
@@ -39,37 +41,6 @@ def test_the_sample_network_stays_right(sample_graph, sets, tmp_path, scheme, me
     assert report.gate.agreement.value >= 93
     assert read_graph(out).scheme is Scheme(scheme)
     assert read_graph(out).evidence["calibration"]["pictures"] == 48
-
-
-def test_over_budget_there_is_no_file_and_the_worst_layers_are_named(
-    sample_graph, sets, tmp_path, monkeypatch
-):
-    _ruin_weights(monkeypatch)
-    out = tmp_path / "int8.onnx"
-    with pytest.raises(GateError, match=r"INT8 loses .* layers that add most noise: \w") as caught:
-        quantize(sample_graph, out, images=sets[0], eval_images=sets[1])
-    assert caught.value.exit_code == 5
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_force_writes_it_and_the_evidence_says_so(sample_graph, sets, tmp_path, monkeypatch):
-    _ruin_weights(monkeypatch)
-    out = tmp_path / "int8.onnx"
-    quantize(sample_graph, out, images=sets[0], eval_images=sets[1], force=True)
-    assert read_graph(out).evidence["accuracy"]["verdict"] == "outside"
-
-
-def _ruin_weights(monkeypatch):
-    """Weights of two bits, so that the budget is really broken."""
-    from edgeresnet.quantize import qdq
-
-    exact = qdq.quantize_weight
-
-    def coarse(weight, bias, input_scale):
-        quantized, scale = exact(weight, bias, input_scale)
-        return (quantized // 64 * 64).astype("int8"), scale
-
-    monkeypatch.setattr(qdq, "quantize_weight", coarse)
 
 
 def test_pictures_that_calibrate_may_not_judge(sample_graph, sets, tmp_path):
@@ -145,3 +116,78 @@ def test_the_point_estimate_decides_and_a_wide_interval_is_said(rng):
     assert gate.passed
     assert "n too small" in gate.as_evidence()["note"]
     assert not judge(logits, worse, truth, max_drop=1.5).passed
+
+
+def test_the_number_of_jobs_changes_nothing(small_graph, spots, tmp_path):
+    written = []
+    for jobs in (1, 3):
+        graph = shutil.copy(small_graph, tmp_path / f"own{jobs}.onnx")  # nothing is kept beside it
+        how = {"images": spots[0], "eval_images": spots[1], "max_drop": 0, "method": "auto"}
+        quantize(graph, tmp_path / f"out{jobs}.onnx", jobs=jobs, force=True, **how)
+        written.append((tmp_path / f"out{jobs}.onnx").read_bytes())
+    assert written[0] == written[1]
+
+
+def test_auto_probes_with_the_pictures_that_are_readable(
+    small_graph, spots, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stage, "_PROBE_PICTURES", 2)
+    some = tmp_path / "some"
+    some.mkdir()
+    for i, path in enumerate(sorted(spots[0].iterdir())[:12]):
+        if i:
+            (some / path.name).write_bytes(b"torn %d" % i)
+        else:
+            shutil.copy(path, some)
+    report = quantize(
+        small_graph,
+        tmp_path / "out.onnx",
+        images=some,
+        eval_images=spots[1],
+        method="auto",
+        max_drop=100,
+    )
+    assert (report.calibration_pictures, len(report.unreadable)) == (1, 11)
+    assert report.emitter.methods
+
+
+def test_a_graph_that_was_never_judged_can_be_compiled_and_the_bundle_tells(
+    small_graph, spots, tmp_path
+):
+    pictures = {"images": spots[0], "eval_images": spots[1], "max_drop": 100}
+    quantize(small_graph, tmp_path / "a.onnx", scheme="s8-symmetric", **pictures)
+    quantize(small_graph, tmp_path / "b.onnx", target="generic-cpu")
+    manifest = compile_graph(tmp_path / "b.onnx", tmp_path / "b.bundle").bundle.manifest
+    assert manifest.evidence["accuracy"]["verdict"] == "unchecked"
+    assert manifest.evidence["calibration"]["pictures"] == 24
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"advice": True}, "--advise needs pictures"),
+        ({"method": "auto"}, "--method auto reads the pictures again"),
+    ],
+)
+def test_what_needs_pictures_says_so_before_the_work(
+    small_graph, spots, tmp_path, how, says, monkeypatch
+):
+    def begun(*_args, **_options):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(stage, "calibration_for", begun)
+    with pytest.raises(UsageError, match=says) as caught:
+        quantize(small_graph, tmp_path / "out.onnx", **how)
+    assert "pass --images" in caught.value.hint
+
+
+def test_over_budget_layers_return_to_float_and_the_graph_tells_which(
+    small_graph, spots, tmp_path
+):
+    out = tmp_path / "out.onnx"
+    pictures = {"images": spots[0], "eval_images": spots[1]}
+    report = quantize(small_graph, out, recipe="minmax", max_drop=4.5, **pictures)
+    assert report.budgeted.steps[0].drop > 4.5 >= report.gate.drop.value
+    accuracy = read_graph(out).evidence["accuracy"]
+    assert accuracy["verdict"] == "inside"
+    assert accuracy["float_layers"] == list(report.budgeted.returned) != []

@@ -110,7 +110,7 @@ def peer_legs(inputs: Inputs, python: Path) -> list[Leg]:
 
 
 def run_leg(leg: Leg, graph: Path, logs: Path) -> dict[str, Any]:
-    """Run one leg alone on a copy of ``graph``: its wall seconds, its peak memory, and what a peer says of itself."""
+    """Run one leg alone: its wall seconds, its peak memory, and what a peer says of itself."""
     leg.result.unlink(missing_ok=True)
     stem = _slug(leg.name)
     said, complained, cost = (logs / f"{stem}.{suffix}" for suffix in ("out", "err", "json"))

@@ -1,0 +1,197 @@
+"""``quantize`` as it is typed: calibrate once, the page, the advice."""
+
+import json
+import shutil
+from functools import partial
+
+import pytest
+
+from edgeresnet.core.contract import read_graph
+from edgeresnet.datasets.procedural import write_pictures
+from edgeresnet.flow.advise import advise
+from edgeresnet.quantize import stage
+
+ANY = ("--max-drop", 100)  # the gate has its own tests
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Folders of 12 pictures to calibrate with and 24 others to judge."""
+    folder = tmp_path_factory.mktemp("sets")
+    write_pictures(folder / "calibration", 12, seed=51)
+    write_pictures(folder / "gate", 24, seed=52)
+    return folder / "calibration", folder / "gate"
+
+
+@pytest.fixture(scope="module")
+def calibrated_once(sample_graph, sets, tmp_path_factory):
+    """Folder of the sample graph and its calibration; copy it."""
+    folder = tmp_path_factory.mktemp("cli") / "host"
+    folder.mkdir()
+    graph = shutil.copy(sample_graph, folder / "sample.onnx")
+    out = folder.parent / "out.onnx"
+    stage.quantize(graph, out, images=sets[0], eval_images=sets[1], max_drop=100)
+    return folder
+
+
+@pytest.fixture
+def calibrated(calibrated_once, tmp_path):
+    """The sample graph, with its calibration beside it."""
+    return shutil.copytree(calibrated_once, tmp_path / "host") / "sample.onnx"
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Fails when the work begins."""
+
+    def begun(*_args, **_options):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(stage, "quantize", begun)
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """As few rounds as advice ever takes."""
+    monkeypatch.setattr(stage, "advise", partial(advise, seconds=0.01))
+
+
+def test_calibrated_once_it_needs_no_pictures(edgeresnet, calibrated, tmp_path):
+    out = tmp_path / "out.onnx"
+    told = edgeresnet("quantize", calibrated, "--scheme", "s8-symmetric", "-o", out)
+    assert told.code == 0
+    assert read_graph(out).scheme.value == "s8-symmetric"
+    assert "12 calibrate, nothing judged: pass --eval" in told.out
+    assert "sample.calibration.npz" in told.err
+
+
+def test_never_calibrated_it_says_what_to_pass(edgeresnet, calibrated, tmp_path):
+    calibrated.with_name("sample.calibration.npz").unlink()
+    told = edgeresnet("quantize", calibrated, "-o", tmp_path / "out.onnx")
+    assert told.code == 2
+    assert "no --images" in told.error[0]
+    assert "pass --images once" in told.error[1]
+
+
+def test_layers_that_return_to_float_are_a_table(
+    edgeresnet, calibrated, sets, tmp_path, monkeypatch
+):
+    _ruin(monkeypatch, "fc")
+    pictures = ["--images", sets[0], "--eval", sets[1]]
+    told = edgeresnet("quantize", calibrated, *pictures, "--max-drop", 30, "-o", tmp_path / "x.onnx")
+    assert told.code == 0, told.err
+    assert "returned to float, until no more than 30 points of top-1 are lost" in told.out
+    assert "\n     1  fc " in told.out
+    assert read_graph(tmp_path / "x.onnx").evidence["accuracy"]["float_layers"] == ["fc"]
+
+
+def test_over_budget_it_exits_with_5_and_writes_nothing(
+    edgeresnet, calibrated, sets, tmp_path, monkeypatch
+):
+    _ruin(monkeypatch, "fc")
+    out = tmp_path / "x.onnx"
+    told = edgeresnet("quantize", calibrated, "--eval", sets[1], "--max-drop", 30, "-o", out)
+    assert told.code == 5
+    assert told.error[0].startswith("INT8 loses")
+    assert told.error[1].startswith("pass --images, for layers to return to float")
+    assert not out.exists()
+    forced = edgeresnet(
+        "quantize", calibrated, "--eval", sets[1], "--max-drop", 30, "-o", out, "--force"
+    )
+    assert forced.code == 0
+    assert "OUTSIDE (forced)" in forced.out
+
+
+def _ruin(monkeypatch, layer):
+    """Weights of nothing for the layer with that many classes."""
+    from edgeresnet.quantize import qdq
+
+    exact = qdq.quantize_weight
+
+    def ruined(weight, bias, input_scale, bits=8):
+        quantized, scale = exact(weight, bias, input_scale, bits)
+        return (quantized * 0 if layer == "fc" and weight.ndim == 2 else quantized), scale
+
+    monkeypatch.setattr(qdq, "quantize_weight", ruined)
+
+
+def test_the_report_is_a_page_with_its_json_beside_it(edgeresnet, calibrated, sets, tmp_path):
+    page = tmp_path / "page.html"
+    told = edgeresnet(
+        *("quantize", calibrated, "--eval", sets[1], *ANY, "-o", tmp_path / "out.onnx"),
+        *("--report", page, "--json"),
+    )
+    assert told.code == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(page.with_suffix(".json").read_text()) == told.json
+
+
+@pytest.mark.parametrize("name", ["page.html", "page.json"])
+def test_a_report_in_the_way_is_told_before_the_work(
+    edgeresnet, no_work, calibrated, tmp_path, name
+):
+    (tmp_path / name).write_text("mine")
+    told = edgeresnet("quantize", calibrated, "--report", tmp_path / "page.html")
+    assert told.code == 2
+    assert told.error[0] == f"output exists: {tmp_path / name}"
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_report_may_be_replaced_by_force(edgeresnet, calibrated, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("old")
+    told = edgeresnet("quantize", calibrated, "--report", page, "--force", "-q")
+    assert told.code == 0
+    assert "old" not in page.read_text()[:20]
+
+
+def test_a_report_called_json_is_refused_since_the_json_lies_beside_it(
+    edgeresnet, no_work, calibrated, tmp_path
+):
+    told = edgeresnet("quantize", calibrated, "--report", tmp_path / "page.json")
+    assert told.code == 2
+    assert told.error[1] == "name it .html"
+
+
+def test_advice_is_a_table_and_a_sentence(edgeresnet, hurried, calibrated, sets, tmp_path):
+    told = edgeresnet(
+        *("quantize", calibrated, "--eval", sets[1], *ANY, "--advise", "--target", "generic-cpu"),
+        *("-o", tmp_path / "out.onnx"),
+    )
+    assert told.code == 0
+    table = told.out[told.out.index("measured on this machine, alternating") :]
+    assert [line.split()[0] for line in table.splitlines()[2:4]] == ["float32", "int8"]
+    assert "\nbest: " in table
+
+
+def test_advice_is_in_the_object_and_knows_the_gates_verdict(
+    edgeresnet, hurried, calibrated, sets, tmp_path
+):
+    told = edgeresnet(
+        *("quantize", calibrated, "--eval", sets[1], *ANY, "--advise", "--json"),
+        *("-o", tmp_path / "out.onnx"),
+    )
+    advice = told.json["advice"]
+    assert advice["best"] in {other["name"] for other in advice["alternatives"]}
+    assert advice["pictures"] == 24  # each once
+    assert [other["inside"] for other in advice["alternatives"]][-1]
+
+
+def test_advice_without_pictures_is_refused_before_anything_is_written(
+    edgeresnet, hurried, calibrated, tmp_path
+):
+    told = edgeresnet("quantize", calibrated, "--advise", "-o", tmp_path / "out.onnx")
+    assert told.code == 2
+    assert told.error == ("--advise needs pictures", "pass --images or --eval")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_deploy_advises_too(edgeresnet, hurried, sample_weights, few_pictures, tmp_path):
+    told = edgeresnet(
+        *("deploy", sample_weights, "--images", few_pictures, "--target", "generic-cpu", *ANY),
+        *("--advise", "-o", tmp_path / "b"),
+    )
+    assert told.code == 0, told.err
+    assert "measured on this machine, alternating" in told.out
+    assert "\nbest: " in told.out
+    assert (tmp_path / "b/manifest.json").is_file()
