@@ -117,6 +117,13 @@ def _check(graph: Graph, target: Target) -> tuple[str, ...]:
         )
     if target.architecture not in ("", platform.machine()):
         notes.append(f"for {target.architecture}: proved on this {platform.machine()} machine")
+    bits = graph.evidence.get("calibration", {}).get("weight_bits", 8)
+    if graph.scheme is not Scheme.FLOAT and bits > target.weight_bits:
+        raise ModelError(
+            f"{graph.path} has {bits}-bit weights: sums overflow on {target.name}, which adds "
+            "products in 16 bits",
+            hint=f"edgeresnet quantize --target {target.name} writes {target.weight_bits}-bit ones",
+        )
     for gate in ("parity", "training_match"):
         if gate not in graph.evidence:
             raise ModelError(f"{graph.path}: no {gate} evidence", hint="convert the weights again")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
 
 _GROWTH = 1.6
+_MOST_FLOAT = 0.5
+"""Share of the multiplications that may return to float."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Budgeted:
     verdict: Verdict
     steps: tuple[Step, ...]
     returned: tuple[str, ...]
+
+    @property
+    def float_share(self) -> float:
+        """Share of the multiplications that the written graph does in float."""
+        return next(step.float_share for step in self.steps if step.returned == self.returned)
 
     def as_json(self) -> dict[str, Any]:
         """For the report and the manifest."""
@@ -76,11 +83,13 @@ def keep_budget(
 ) -> Budgeted:
     """Return layers in the order given, ever more of them, until inside; then try with fewer.
 
-    ``start`` is the verdict on ``int8``, the graph with every layer quantized. When nothing that
-    still multiplies in INT8 is inside, the last graph judged is given and its gate says so.
+    ``start`` is the verdict on ``int8``, the graph with every layer quantized. No more than half of
+    the multiplications return: beyond, it would be INT8 in name only. When nothing up to there is
+    inside, the last graph judged is given and its gate says so.
     """
-    most = max((at for at, layer in enumerate(layers) if layer.macs), default=0)
     total = max(sum(layer.macs for layer in layers), 1)
+    shares = np.cumsum([layer.macs for layer in layers]) / total
+    most = int(np.searchsorted(shares, _MOST_FLOAT, side="right"))
     judged: dict[int, tuple[onnx.ModelProto, Verdict]] = {0: (int8, start)}
 
     def inside(count: int) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FIRST_LOOK = 32
 """Pictures that decide which channels are rescaled."""
+_ENOUGH = 8
+"""Pictures without which no channel is rescaled."""
 _SETTLED = 0.05
 """Median change of the ranges, from half of the pictures to all, below which they have settled."""
 _UNSETTLED = 0.15
@@ -111,7 +113,7 @@ def calibrate(
     if recipe.equalize:
         first = list(islice(pictures, _FIRST_LOOK))
         statistics = settling.watch(observe(model, tensors, first, open_model, jobs=jobs))
-        if statistics:  # else not one picture was readable
+        if len(first) >= _ENOUGH:  # a channel asleep in so few may be wide awake in the next
             model, done = equalize(model, statistics)
         if done:  # other channels, other ranges: look again
             settling, statistics, pictures = _Settling(), {}, chain(first, pictures)

@@ -40,6 +40,7 @@ class Prober:
     pictures: Sequence[Pixels]
     open_model: OpenModel
     jobs: int | None = None
+    weight_bits: int = 8
 
     def errors(self, trials: Iterable[tuple[Placement, Mapping[str, Range]]]) -> list[float]:
         """For each trial: squared error of the centred logits as a share of their square."""
@@ -48,7 +49,9 @@ class Prober:
 
         def error(trial: tuple[Placement, Mapping[str, Range]]) -> float:
             placement, ranges = trial
-            rounded = self._logits(insert(self.model, placement, ranges, self.scheme))
+            rounded = self._logits(
+                insert(self.model, placement, ranges, self.scheme, weight_bits=self.weight_bits)
+            )
             return float(np.square(rounded - exact).sum()) / power
 
         return list(ordered([error] * (self.jobs or cores()), iter(trials)))

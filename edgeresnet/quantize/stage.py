@@ -117,7 +117,7 @@ def quantize(
     emitter = Emitter(found.rescaled(model), chosen, plan, found.statistics, weight_bits_of(target))
     readable = fitted(pictures.calibration, read.preprocess, Unreadable({}))
     probes = [pixels for _, pixels in islice(readable, _PROBE_PICTURES)]
-    prober = Prober(emitter.model, chosen, probes, open_model, jobs)
+    prober = Prober(emitter.model, chosen, probes, open_model, jobs, emitter.weight_bits)
     emitter = emitter.with_methods(prober, progress)
     int8 = emitter.build()
     judge = Judge(
@@ -149,6 +149,7 @@ def quantize(
         accuracy = {**verdict.gate.as_evidence(), "mapping": truth.mapping}
         if budgeted is not None:
             accuracy["float_layers"] = list(budgeted.returned)
+            accuracy["float_share"] = round(budgeted.float_share, 4)
     evidence = {
         **read.evidence,
         "training_match": match,
@@ -270,7 +271,7 @@ def _advice(
         written,
         load_target(target or _HERE),
         pictures=pictures,
-        int8_inside=gate is None or gate.passed,
+        int8_inside=gate is not None and gate.passed,
         drop="not judged" if gate is None else f"{gate.drop} points of {gate.metric}",
         max_drop=UNLABELLED_MAX_DROP if gate is None else gate.max_drop,
         progress=progress,
@@ -292,5 +293,5 @@ def _over_budget(
         f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures{tried}, "
         f"{gate.max_drop:g} allowed; the layers that add most noise: {worst}",
         hint=f"{more}--recipe accurate, more --samples, a larger --max-drop, float_nodes in a "
-        "recipe; --force writes the graph all the same",
+        "recipe; --force writes the graph, and --report, all the same",
     )

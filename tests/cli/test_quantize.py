@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
-from edgeresnet.core.contract import read_graph
+from edgeresnet.convert.stage import convert
+from edgeresnet.core.contract import load_onnx, read_graph, save_onnx, write_metadata
 from edgeresnet.datasets.procedural import write_pictures
 from edgeresnet.flow.advise import advise
-from edgeresnet.quantize import stage
+from edgeresnet.quantize import qdq, stage
 
 ANY = ("--max-drop", 100)  # the gate has its own tests
 
@@ -28,9 +29,11 @@ def calibrated_once(sample_graph, sets, tmp_path_factory):
     """Folder of the sample graph and its calibration; copy it."""
     folder = tmp_path_factory.mktemp("cli") / "host"
     folder.mkdir()
-    graph = shutil.copy(sample_graph, folder / "sample.onnx")
+    model = load_onnx(sample_graph)
+    write_metadata(model, {"batchnorm": "{}"})  # of too few pictures no training shows
+    save_onnx(model, folder / "sample.onnx")
     out = folder.parent / "out.onnx"
-    stage.quantize(graph, out, images=sets[0], eval_images=sets[1], max_drop=100)
+    stage.quantize(folder / "sample.onnx", out, images=sets[0], eval_images=sets[1], max_drop=100)
     return folder
 
 
@@ -48,6 +51,18 @@ def no_work(monkeypatch):
         raise AssertionError("the work began")
 
     monkeypatch.setattr(stage, "quantize", begun)
+
+
+@pytest.fixture
+def ruined(monkeypatch):
+    """The one linear layer, ``fc``, gets weights of nothing in INT8."""
+    exact = qdq.quantize_weight
+
+    def nothing(weight, bias, input_scale, bits=8):
+        quantized, scale = exact(weight, bias, input_scale, bits)
+        return (quantized * 0 if weight.ndim == 2 else quantized), scale
+
+    monkeypatch.setattr(qdq, "quantize_weight", nothing)
 
 
 @pytest.fixture
@@ -73,12 +88,11 @@ def test_never_calibrated_it_says_what_to_pass(edgeresnet, calibrated, tmp_path)
     assert "pass --images once" in told.error[1]
 
 
-def test_layers_that_return_to_float_are_a_table(
-    edgeresnet, calibrated, sets, tmp_path, monkeypatch
-):
-    _ruin(monkeypatch, "fc")
+def test_layers_that_return_to_float_are_a_table(edgeresnet, ruined, calibrated, sets, tmp_path):
     pictures = ["--images", sets[0], "--eval", sets[1]]
-    told = edgeresnet("quantize", calibrated, *pictures, "--max-drop", 30, "-o", tmp_path / "x.onnx")
+    told = edgeresnet(
+        "quantize", calibrated, *pictures, "--max-drop", 30, "-o", tmp_path / "x.onnx"
+    )
     assert told.code == 0, told.err
     assert "returned to float, until no more than 30 points of top-1 are lost" in told.out
     assert "\n     1  fc " in told.out
@@ -86,9 +100,8 @@ def test_layers_that_return_to_float_are_a_table(
 
 
 def test_over_budget_it_exits_with_5_and_writes_nothing(
-    edgeresnet, calibrated, sets, tmp_path, monkeypatch
+    edgeresnet, ruined, calibrated, sets, tmp_path
 ):
-    _ruin(monkeypatch, "fc")
     out = tmp_path / "x.onnx"
     told = edgeresnet("quantize", calibrated, "--eval", sets[1], "--max-drop", 30, "-o", out)
     assert told.code == 5
@@ -100,19 +113,6 @@ def test_over_budget_it_exits_with_5_and_writes_nothing(
     )
     assert forced.code == 0
     assert "OUTSIDE (forced)" in forced.out
-
-
-def _ruin(monkeypatch, layer):
-    """Weights of nothing for the layer with that many classes."""
-    from edgeresnet.quantize import qdq
-
-    exact = qdq.quantize_weight
-
-    def ruined(weight, bias, input_scale, bits=8):
-        quantized, scale = exact(weight, bias, input_scale, bits)
-        return (quantized * 0 if layer == "fc" and weight.ndim == 2 else quantized), scale
-
-    monkeypatch.setattr(qdq, "quantize_weight", ruined)
 
 
 def test_the_report_is_a_page_with_its_json_beside_it(edgeresnet, calibrated, sets, tmp_path):
@@ -186,9 +186,17 @@ def test_advice_without_pictures_is_refused_before_anything_is_written(
     assert not (tmp_path / "out.onnx").exists()
 
 
-def test_deploy_advises_too(edgeresnet, hurried, sample_weights, few_pictures, tmp_path):
+def test_deploy_advises_too(
+    edgeresnet, hurried, sample_weights, calibrated, sets, tmp_path, monkeypatch
+):
+    def converted(weights, out, *, images, **options):
+        report = convert(weights, out, **options)
+        shutil.copy(calibrated, out)
+        return report
+
+    monkeypatch.setattr("edgeresnet.deploy.stage.convert", converted)
     told = edgeresnet(
-        *("deploy", sample_weights, "--images", few_pictures, "--target", "generic-cpu", *ANY),
+        *("deploy", sample_weights, "--images", sets[1], "--target", "generic-cpu", *ANY),
         *("--advise", "-o", tmp_path / "b"),
     )
     assert told.code == 0, told.err

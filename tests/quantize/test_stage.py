@@ -122,15 +122,13 @@ def test_the_number_of_jobs_changes_nothing(small_graph, spots, tmp_path):
     written = []
     for jobs in (1, 3):
         graph = shutil.copy(small_graph, tmp_path / f"own{jobs}.onnx")  # nothing is kept beside it
-        how = {"images": spots[0], "eval_images": spots[1], "max_drop": 0, "method": "auto"}
-        quantize(graph, tmp_path / f"out{jobs}.onnx", jobs=jobs, force=True, **how)
+        how = {"images": spots[0], "eval_images": spots[1], "max_drop": 100}
+        quantize(graph, tmp_path / f"out{jobs}.onnx", jobs=jobs, **how)
         written.append((tmp_path / f"out{jobs}.onnx").read_bytes())
     assert written[0] == written[1]
 
 
-def test_auto_probes_with_the_pictures_that_are_readable(
-    small_graph, spots, tmp_path, monkeypatch
-):
+def test_auto_probes_with_the_pictures_that_are_readable(small_graph, spots, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "_PROBE_PICTURES", 2)
     some = tmp_path / "some"
     some.mkdir()
@@ -181,9 +179,7 @@ def test_what_needs_pictures_says_so_before_the_work(
     assert "pass --images" in caught.value.hint
 
 
-def test_over_budget_layers_return_to_float_and_the_graph_tells_which(
-    small_graph, spots, tmp_path
-):
+def test_over_budget_layers_return_to_float_and_the_graph_tells_which(small_graph, spots, tmp_path):
     out = tmp_path / "out.onnx"
     pictures = {"images": spots[0], "eval_images": spots[1]}
     report = quantize(small_graph, out, recipe="minmax", max_drop=4.5, **pictures)
