@@ -132,6 +132,9 @@ def _check(graph: Graph, target: Target) -> tuple[str, ...]:
             notes.append(f"{gate} was refused and forced: {found['verdict']}")
     if graph.evidence["training_match"]["verdict"] == "unchecked":
         notes.append("preprocessing was never checked against the training: convert --images DIR")
+    judged = graph.evidence.get("accuracy", {}).get("verdict", "unchecked")
+    if graph.scheme is not Scheme.FLOAT and judged == "unchecked":
+        notes.append("INT8 was never judged against float: quantize --eval DIR")
     return tuple(notes)
 
 

@@ -16,6 +16,7 @@ from edgeresnet.quantize.sensitivity import LayerSensitivity
 from edgeresnet.quantize.stage import quantize
 
 LAYERS = [LayerSensitivity(f"layer{n}", 1 / (n + 1), 100) for n in range(20)]
+HALF = len(LAYERS) // 2  # each multiplies as much: no more may return
 BUDGET = 1.0
 OUTLIER = 1000
 """How many times as strong one channel is made: at eight bits the others drown in its step."""
@@ -44,14 +45,14 @@ class Pretended:
         return keep_budget(start, 0, layers, len, self.judge)
 
 
-@pytest.mark.parametrize("needed", range(len(LAYERS)))
+@pytest.mark.parametrize("needed", range(HALF + 1))
 def test_the_shortest_prefix_that_is_inside_is_found(needed):
     pretended = Pretended(lambda count: 0.5 if count >= needed else 5.0)
     found = pretended.kept()
     assert found.returned == tuple(layer.layer for layer in LAYERS[:needed])
     assert found.int8 == needed
     assert found.verdict.gate.passed
-    assert len(pretended.judged) <= 10  # of twenty: growing, then halving
+    assert len(pretended.judged) <= 10  # growing, then halving
 
 
 def test_a_graph_that_is_inside_as_it_is_is_left_alone():
@@ -67,11 +68,20 @@ def test_where_nothing_is_inside_the_last_graph_is_given_and_says_so():
     assert found.verdict.gate.drop.value == 50 - found.int8
 
 
-def test_a_network_of_which_nothing_multiplies_in_int8_any_more_is_not_tried():
-    pools = [LayerSensitivity(f"add{n}", 0.0, 0) for n in range(3)]
-    found = Pretended(lambda count: 0.0 if count >= len(LAYERS) else 9.0).kept([*LAYERS, *pools])
+@pytest.mark.parametrize("free", [0, 3])
+def test_no_more_than_half_of_the_multiplications_return(free):
+    """Layers that multiply nothing, sums say, are free to."""
+    sums = [LayerSensitivity(f"add{n}", 2.0, 0) for n in range(free)]
+    pretended = Pretended(lambda count: 0.0 if count > HALF + free else 9.0)
+    found = pretended.kept([*sums, *LAYERS])
     assert not found.verdict.gate.passed
-    assert max(step.float_share for step in found.steps) < 1
+    assert max(pretended.judged) == HALF + free
+    assert found.float_share == max(step.float_share for step in found.steps) == 0.5
+
+
+def test_a_layer_that_is_most_of_the_network_stays():
+    large = LayerSensitivity("large", 9.0, 10_000)
+    assert Pretended(lambda _: 5.0).kept([large, *LAYERS]).returned == ()
 
 
 def test_drops_that_jump_about_still_give_a_graph_that_is_inside():
@@ -197,4 +207,4 @@ def test_a_hopeless_network_is_written_by_force_and_its_evidence_says_so(
     accuracy = read_graph(out).evidence["accuracy"]
     assert accuracy["verdict"] == "outside"
     assert accuracy["float_layers"] == list(report.budgeted.returned)
-    assert report.budgeted.steps[-1].float_share < 1
+    assert accuracy["float_share"] == round(report.budgeted.float_share, 4) <= 0.5
