@@ -50,25 +50,44 @@ def command(
     What the calibration pictures show is kept beside GRAPH: another scheme or method of the same
     graph then needs no --images. Layers return to float until --max-drop holds.
     """
-    from edgeresnet.core.errors import UsageError
-    from edgeresnet.core.files import check_output
-    from edgeresnet.quantize.report import write_page
+    from edgeresnet.core.errors import GateError
+    from edgeresnet.quantize.report import QuantizeReport
     from edgeresnet.quantize.stage import quantize
 
     out = options.pop("out") or graph.with_suffix(".int8.onnx")
-    if page is not None:
-        if page.suffix == ".json":
-            raise UsageError(
-                f"--report {page}: the JSON lies beside the page", hint="name it .html"
-            )
-        for path in (page, page.with_suffix(".json")):
-            check_output(path, force=options["force"])
-    with progress_bar(quiet=quiet) as progress:
-        report = quantize(graph, out, progress=progress, **options)
+    _check_page(page, force=options["force"])
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            report = quantize(graph, out, progress=progress, **options)
+    except GateError as error:
+        if isinstance(error.report, QuantizeReport):  # refused: all the more to be explained
+            _show(error.report, page, as_json=as_json, quiet=quiet)
+        raise
+    _show(report, page, as_json=as_json, quiet=quiet)
+
+
+def _check_page(page: Path | None, *, force: bool) -> None:
+    """Say what stands in the way of the page before the work."""
+    from edgeresnet.core.errors import UsageError
+    from edgeresnet.core.files import check_output
+
+    if page is None:
+        return
+    if page.suffix == ".json":
+        raise UsageError(f"--report {page}: the JSON lies beside the page", hint="name it .html")
+    for path in (page, page.with_suffix(".json")):
+        check_output(path, force=force)
+
+
+def _show(report: QuantizeReport, page: Path | None, *, as_json: bool, quiet: bool) -> None:
+    """The page where one is asked for, and what was found, as JSON or as tables."""
+    from edgeresnet.quantize.report import write_page
+
     if page is not None:
         write_page(report, page)
     if as_json:
-        print_json(report.as_json())
+        if report.graph.sha256:  # else the error is the one object
+            print_json(report.as_json())
         return
     for note in report.notes:
         say(note, quiet=quiet)
@@ -88,7 +107,8 @@ def print_quantize(report: QuantizeReport) -> None:
             if pair is not None:
                 rows.append((f"{name} float", pair[0]))
                 rows.append((f"{name} INT8", pair[1]))
-        verdict = "inside" if gate.passed else "OUTSIDE (forced)"
+        written = bool(report.graph.sha256)
+        verdict = "inside" if gate.passed else f"OUTSIDE ({'forced' if written else 'not written'})"
         rows += [
             ("agreement with float", gate.agreement),
             (f"points of {gate.metric} lost", gate.drop),
@@ -100,7 +120,7 @@ def print_quantize(report: QuantizeReport) -> None:
         ("ranges", _settled(report)),
         ("training match", report.training_match),
         ("scheme", report.graph.scheme.value),
-        ("written", report.graph.path),
+        ("written", report.graph.path if report.graph.sha256 else "nothing"),
     ]
     print_table("", ("what", "percent (95 % interval)"), rows)
     if gate is not None and gate.needed > gate.pictures:

@@ -60,9 +60,14 @@ class ParityError(ModelError):
 
 
 class GateError(EdgeError):
-    """The result is valid but misses the asked-for bar."""
+    """The result is valid, but misses the bar that was asked for."""
 
     exit_code = 5
+
+    def __init__(self, what: str, *, hint: str = "", report: object = None) -> None:
+        super().__init__(what, hint=hint)
+        self.report = report
+        """What the stage found all the same, where it tells."""
 
 
 class DeviceError(EdgeError):

@@ -40,6 +40,7 @@ class QuantizeReport:
     """An INT8 graph, and the evidence for it."""
 
     graph: Graph
+    """As written; its digest is empty where the budget refused to write it."""
     target: str | None
     emitter: Emitter
     calibration: Calibration

@@ -6,20 +6,18 @@ import hashlib
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeresnet.backends import get_backend
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
-    body_of,
     describe,
     graph_of,
     load_onnx,
-    read_metadata,
     save_onnx,
 )
-from edgeresnet.core.errors import GateError, ParityError, UsageError
+from edgeresnet.core.errors import GateError, UsageError
 from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.recipe import Method, Recipe
@@ -27,22 +25,18 @@ from edgeresnet.core.target import Scheme, load_target
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Unreadable, fitted
 from edgeresnet.flow.advise import Advice, advise
-from edgeresnet.match.moments import unpack
-from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe
 from edgeresnet.quantize.budget import Budgeted, keep_budget, multiplications
 from edgeresnet.quantize.calibration import Calibration
 from edgeresnet.quantize.emit import Emitter
 from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP
 from edgeresnet.quantize.judge import Judge, Verdict
 from edgeresnet.quantize.kept import calibration_for
-from edgeresnet.quantize.layers import LayerNoise, layer_noise
-from edgeresnet.quantize.pictures import Pictures, choose_pictures, gate_only, true_classes
+from edgeresnet.quantize.layers import layer_noise
+from edgeresnet.quantize.pictures import Truth, choose_pictures, gate_only, true_classes
 from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
 from edgeresnet.quantize.report import QuantizeReport
 from edgeresnet.quantize.sensitivity import LayerSensitivity, Prober, layer_sensitivity
-
-if TYPE_CHECKING:
-    import onnx
+from edgeresnet.quantize.training import training_match, unlike_training
 
 _NOISE_PICTURES = 8
 _PROBE_PICTURES = 8
@@ -103,7 +97,8 @@ def quantize(
     )
     unreadable = Unreadable({})
     truth = true_classes(pictures.gate, read, class_map)
-    match = _training_match(model, read, pictures, unreadable, force=force, progress=progress)
+    match = training_match(model, read, pictures, unreadable, force=force, progress=progress)
+    divergence, unlike = unlike_training(model, read, pictures)
     found, notes = calibration_for(
         model,
         read,
@@ -142,27 +137,16 @@ def quantize(
             int8, verdict = budgeted.int8, budgeted.verdict
     shown = (judge.first_pictures or probes)[:_NOISE_PICTURES]
     noise = tuple(layer_noise(emitter.model, int8, shown, open_model)) if shown else ()
-    if verdict is not None and not verdict.gate.passed and not force:
-        raise _over_budget(verdict, noise, budgeted)
-    accuracy: dict[str, Any] = {"verdict": "unchecked", "note": "no pictures to judge with"}
-    if verdict is not None:
-        accuracy = {**verdict.gate.as_evidence(), "mapping": truth.mapping}
-        if budgeted is not None:
-            accuracy["float_layers"] = list(budgeted.returned)
-            accuracy["float_share"] = round(budgeted.float_share, 4)
     evidence = {
         **read.evidence,
         "training_match": match,
         "calibration": {
-            "verdict": "seen",
-            "pictures": len(found.digests),
-            "list_sha256": _list_digest(found),
-            "settled": found.convergence.settled,
+            **_seen(found),
+            "divergence": None if divergence is None else round(divergence, 4),
             "scheme": chosen.value,
             **emitter.as_evidence(),
-            "equalized": [done.stream.name for done in found.equalized],
         },
-        "accuracy": accuracy,
+        "accuracy": _accuracy(verdict, budgeted, truth),
     }
     describe(
         int8,
@@ -172,9 +156,8 @@ def quantize(
         labels=read.labels,
         evidence=evidence,
     )
-    written = save_onnx(int8, out)
     report = QuantizeReport(
-        graph=written,
+        graph=replace(read, path=out, sha256="", scheme=chosen, evidence=evidence),
         target=target,
         emitter=emitter,
         calibration=found,
@@ -184,9 +167,12 @@ def quantize(
         budgeted=budgeted,
         training_match=str(match["verdict"]),
         unreadable=unreadable.reasons,
-        notes=(*pictures.notes, *notes, truth.mapping),
-        advice=None,
+        notes=(*pictures.notes, *notes, *unlike, truth.mapping),
     )
+    if verdict is not None and not verdict.gate.passed and not force:
+        raise _over_budget(report, verdict)
+    written = save_onnx(int8, out)
+    report = replace(report, graph=written)
     if not advice:
         return report
     return replace(
@@ -201,43 +187,6 @@ def _budget(max_drop: float | None, plan: Recipe, *, labelled: bool) -> float:
     if labelled or "max_drop" in plan.model_fields_set:
         return plan.max_drop
     return UNLABELLED_MAX_DROP
-
-
-def _training_match(
-    model: onnx.ModelProto,
-    graph: Graph,
-    pictures: Pictures,
-    unreadable: Unreadable,
-    *,
-    force: bool,
-    progress: Progress,
-) -> dict[str, Any]:
-    """What convert found, or the probe on the calibration pictures where it found nothing."""
-    found: dict[str, Any] = dict(graph.evidence.get("training_match", {"verdict": "unchecked"}))
-    packed = read_metadata(model).get("batchnorm", "{}")
-    statistics = unpack(packed)
-    if found["verdict"] != "unchecked" or not statistics:
-        return found
-    chosen = fitted(pictures.calibration[:PICTURES], graph.preprocess, unreadable)
-    pixels = [picture for _, picture in chosen]
-    if len(pixels) < FEWEST:
-        return found
-    body = _for_one(body_of(model))
-    match: TrainingMatch = probe(body, statistics, graph.preprocess, pixels, open_model, progress)
-    if not match.matches and not force:
-        best = match.best
-        raise ParityError(
-            f"{graph.path}: the calibration pictures fit the training clearly better with "
-            f"{best.candidate.name!r} (divergence {best.divergence:.4f} instead of "
-            f"{match.verdicts[0].divergence:.4f})",
-            hint=f"convert again with {best.candidate.option}, or with --images",
-        )
-    return match.as_evidence()
-
-
-def _for_one(body: onnx.ModelProto) -> onnx.ModelProto:
-    body.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    return body
 
 
 def _sensitivity(
@@ -278,20 +227,37 @@ def _advice(
     )
 
 
-def _list_digest(found: Calibration) -> str:
-    return hashlib.sha256("\n".join(sorted(found.digests)).encode()).hexdigest()
+def _seen(found: Calibration) -> dict[str, Any]:
+    """What calibrated, for the evidence."""
+    return {
+        "verdict": "seen",
+        "pictures": len(found.digests),
+        "list_sha256": hashlib.sha256("\n".join(sorted(found.digests)).encode()).hexdigest(),
+        "settled": found.convergence.settled,
+        "equalized": [done.stream.name for done in found.equalized],
+    }
 
 
-def _over_budget(
-    verdict: Verdict, layers: tuple[LayerNoise, ...], budgeted: Budgeted | None
-) -> GateError:
-    gate = verdict.gate
-    worst = ", ".join(f"{layer.layer} ({layer.lost_db:.1f} dB)" for layer in layers[:5])
+def _accuracy(verdict: Verdict | None, budgeted: Budgeted | None, truth: Truth) -> dict[str, Any]:
+    """What the gate found and what the budget took, for the evidence."""
+    if verdict is None:
+        return {"verdict": "unchecked", "note": "no pictures to judge with"}
+    accuracy = {**verdict.gate.as_evidence(), "mapping": truth.mapping}
+    if budgeted is not None:
+        accuracy["float_layers"] = list(budgeted.returned)
+        accuracy["float_share"] = round(budgeted.float_share, 4)
+    return accuracy
+
+
+def _over_budget(report: QuantizeReport, verdict: Verdict) -> GateError:
+    gate, budgeted = verdict.gate, report.budgeted
+    worst = ", ".join(f"{n.layer} ({n.lost_db:.1f} dB)" for n in report.worst_layers[:5])
     tried = "" if budgeted is None else f" even with {len(budgeted.returned)} layers in float"
     more = "pass --images, for layers to return to float; " if budgeted is None else ""
     return GateError(
         f"INT8 loses {gate.drop} points of {gate.metric} on {gate.pictures} pictures{tried}, "
         f"{gate.max_drop:g} allowed; the layers that add most noise: {worst}",
+        report=report,
         hint=f"{more}--recipe accurate, more --samples, a larger --max-drop, float_nodes in a "
-        "recipe; --force writes the graph, and --report, all the same",
+        "recipe; --force writes the graph all the same",
     )
