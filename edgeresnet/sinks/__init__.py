@@ -20,6 +20,7 @@ from typing import cast
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.protocols import Sink
 from edgeresnet.core.schema import nearest
+from edgeresnet.core.status import RunStatus
 
 SCHEMES = {
     "csv": "edgeresnet.sinks.csv",
@@ -50,6 +51,8 @@ class Terms:
     """Frames a second of the source; None when nobody knows."""
     force: bool = False
     """Whether what is already there may be replaced."""
+    status: Callable[[], RunStatus] | None = None
+    """How the run is doing now; None where nobody keeps track."""
 
 
 def parse_sink(text: str) -> SinkUri:
@@ -73,7 +76,12 @@ def writes_stdout(text: str) -> bool:
 
 
 def open_sink(
-    text: str, *, model: str, fps: float | None = None, force: bool = False
+    text: str,
+    *,
+    model: str,
+    fps: float | None = None,
+    force: bool = False,
+    status: Callable[[], RunStatus] | None = None,
 ) -> AbstractContextManager[Sink]:
     """Open what ``text`` names; leaving the context finishes what was written.
 
@@ -85,4 +93,4 @@ def open_sink(
         "Callable[[str, Terms], AbstractContextManager[Sink]]",
         import_module(SCHEMES[uri.scheme]).open_place,
     )
-    return open_place(uri.place, Terms(model, fps, force))
+    return open_place(uri.place, Terms(model, fps, force, status))

@@ -26,7 +26,7 @@ class Classify:
 
     def feeds(self, frame: Frame) -> Tensors:
         """The fitted picture, batch 1."""
-        return {IMAGE: fit(frame.pixels, self.preprocess)[None]}
+        return {IMAGE: fit(frame.looked_at, self.preprocess)[None]}
 
     def prediction(self, outputs: Tensors, frame: Frame) -> Classification:
         """Labels, best first. Logits that are not finite are an error, never a label."""
