@@ -22,7 +22,8 @@ from edgeresnet.core.files import existing_file
 from edgeresnet.core.pictures import is_picture, read_picture
 from edgeresnet.core.schema import Schema, parse
 from edgeresnet.sources.pictures import in_folder, matching, pictures
-from edgeresnet.sources.shots import Shots, ShotSource, source_name
+from edgeresnet.sources.shots import Shots, ShotSource
+from edgeresnet.sources.terms import Terms
 from edgeresnet.sources.video import decode, frame_rate, open_video
 
 
@@ -41,17 +42,15 @@ class Options(Schema):
 
 
 def open_place(
-    place: str, options: Mapping[str, str], *, index: int, stop: threading.Event
+    place: str, options: Mapping[str, str], terms: Terms
 ) -> AbstractContextManager[ShotSource]:
     """Open the file, folder or glob ``place``."""
-    return _opened(place, parse(Options, options, "source file://", UsageError), index, stop)
+    return _opened(place, parse(Options, options, "source file://", UsageError), terms)
 
 
 @contextmanager
-def _opened(
-    place: str, options: Options, index: int, stop: threading.Event
-) -> Generator[ShotSource]:
-    path = Path(place)
+def _opened(place: str, options: Options, terms: Terms) -> Generator[ShotSource]:
+    path, stop = Path(place), terms.stop
     fps: float | None = None
     once: Callable[..., Shots]
     if place and (path.is_dir() or (glob.has_magic(place) and not path.exists())):
@@ -67,7 +66,7 @@ def _opened(
             fps = frame_rate(stream)
         once = partial(_video, path, options, stop)
     yield ShotSource(
-        source_name(_base(place), index),
+        terms.named(_base(place)),
         partial(_rounds, once, stop, loop=options.loop),
         stop,
         live=options.fps is not None,

@@ -89,9 +89,3 @@ def ticks(fps: float | None, stop: threading.Event) -> Iterator[int]:
                 return
         yield tick
         tick += 1
-
-
-def source_name(base: str, index: int) -> str:
-    """``base``, printable and short, with the source's position when it is not the first."""
-    clean = "".join(c if c.isprintable() else "_" for c in base)[-48:]
-    return f"{clean}-{index}" if index else clean

@@ -12,42 +12,15 @@ import pytest
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Classification, Label
 from edgeresnet.sinks import open_sink
-from edgeresnet.sources import SCHEMES, camera, open_source
+from edgeresnet.sources import SCHEMES, open_source
 
 COUNT = 5
 LABEL = Classification((Label(0, "x", 1.0),))
 
 
-class Camera:
-    """Stands in for ``cv2.VideoCapture``."""
-
-    def isOpened(self):  # noqa: N802
-        return True
-
-    def set(self, *_):
-        return True
-
-    def get(self, _):
-        return 0.0
-
-    def grab(self):
-        return True
-
-    def retrieve(self):
-        return True, np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-
-    def release(self):
-        pass
-
-
-@pytest.fixture(params=["camera", "pictures", "video", "synthetic", "synthetic-live"])
-def uri(request, tmp_path, monkeypatch):
+@pytest.fixture(params=["pictures", "video", "synthetic", "synthetic-live"])
+def uri(request, tmp_path):
     """One URI for every kind of source, of at least ``COUNT`` frames."""
-    if request.param == "camera":
-        (tmp_path / "video0").touch()
-        monkeypatch.setattr(camera, "DEVICES", tmp_path)
-        monkeypatch.setattr(camera, "open_capture", lambda _device: Camera())
-        return "camera://0"
     if request.param == "pictures":
         for i in range(COUNT):
             cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((6, 8, 3), i, np.uint8))
@@ -65,7 +38,8 @@ def take(source, count=COUNT):
 
 
 def test_every_scheme_is_held_to_this_contract():
-    assert set(SCHEMES) == {"camera", "file", "synthetic"}
+    captured = {"camera", "csi", "gst", "http", "https", "rtsp", "rtsps"}  # tests/sources/live
+    assert set(SCHEMES) == {"file", "synthetic"} | captured
 
 
 def test_frames_are_numbered_from_zero_without_a_gap(uri):

@@ -22,9 +22,9 @@ class Bench:
         self.source, self.sinks = ListSource([grey(v) for v in (30, 10, 20)]), {"a": ListSink()}
         self.opened = []
 
-    def open_source(self, _place, _options, *, index, stop):
-        assert index == 0
-        assert isinstance(stop, threading.Event)
+    def open_source(self, _place, _options, terms):
+        assert terms.index == 0
+        assert isinstance(terms.stop, threading.Event)
         self.opened.append("source")
         return self.source
 

@@ -7,7 +7,8 @@ import pytest
 
 from edgeresnet.core.errors import DeviceError
 from edgeresnet.sources import shots
-from edgeresnet.sources.shots import Lost, Shot, ShotSource, source_name, ticks
+from edgeresnet.sources.shots import Lost, Shot, ShotSource, ticks
+from edgeresnet.sources.terms import Terms
 
 
 def shot(value=0, **more):
@@ -137,4 +138,4 @@ def test_stop_ends_a_wait(clock):
     [("clip.mp4", 0, "clip.mp4"), ("clip.mp4", 2, "clip.mp4-2"), ("a\nb\udce9", 0, "a_b_")],
 )
 def test_names_of_sources_are_printable_and_unique(base, index, name):
-    assert source_name(base, index) == name
+    assert Terms(index=index).named(base) == name
