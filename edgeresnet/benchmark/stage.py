@@ -22,6 +22,7 @@ from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.alternate import runs_per_second
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.golden import batch_feeds
+from edgeresnet.flow.intake import Feed
 from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import OpenBundle, open_bundle
 from edgeresnet.flow.report import STAGES, RunReport
@@ -180,7 +181,9 @@ def _end_to_end(opened: OpenBundle, source: str, seconds: float) -> RunReport:
     with open_source(source, stop=stop) as frames:
         timer.start()
         try:
-            with closing(predictions(frames, opened, Policy(), report.counters, stop)) as results:
+            with closing(
+                predictions([Feed(frames, report.counters)], opened, Policy(), stop)
+            ) as results:
                 for result in results:
                     report.add(result)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import click
 
 from edgeresnet import __version__
 from edgeresnet.core.errors import DeviceError, EdgeError, MissingBackendError, UsageError
+from edgeresnet.core.secrets import redact
 
 COMMANDS = {
     "convert": "trained weights to a contract graph (ONNX), proved equal",
@@ -91,12 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     debug = "--debug" in arguments
     _end_on_sigterm()
+    _log_to_stderr()
     try:
         code = cli.main(arguments, prog_name="edgeresnet", standalone_mode=False)
         sys.stdout.flush()
     except EdgeError as error:
         if debug:
-            traceback.print_exception(error)
+            click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
         _report(error, as_json="--json" in arguments)
         return error.exit_code
     except click.exceptions.Exit as exit_:
@@ -127,7 +130,7 @@ def _unexpected(error: Exception, arguments: list[str]) -> int:
         hint = f"pip install 'edgeresnet[{EXTRAS[package]}]'"
         _report(MissingBackendError(what, hint=hint), as_json="--json" in arguments)
         return MissingBackendError.exit_code
-    traceback.print_exception(error)
+    click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     click.echo(f"edgeresnet {__version__}: this is a bug, please report it", err=True)
     return 1
 
@@ -136,6 +139,19 @@ def _end_on_sigterm() -> None:
     """SIGTERM unwinds as Ctrl-C does, so that nothing half-written stays; ``run`` has its own."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+
+
+class _ToStderr(logging.Handler):
+    """Log lines where a person looks, without secrets."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(redact(self.format(record)), err=True)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("edgeresnet")
+    if not logger.handlers:
+        logger.addHandler(_ToStderr())
 
 
 def _advice(error: click.ClickException) -> UsageError:
@@ -158,14 +174,14 @@ def _advice(error: click.ClickException) -> UsageError:
 
 
 def _report(error: EdgeError, *, as_json: bool) -> None:
-    click.echo(f"error: {error}", err=True)
+    click.echo(redact(f"error: {error}"), err=True)
     if as_json:
         import json
 
         detail = {
             "code": error.exit_code,
             "kind": type(error).__name__,
-            "what": error.what,
-            "hint": error.hint,
+            "what": redact(error.what),
+            "hint": redact(error.hint),
         }
         click.echo(json.dumps({"error": detail}))

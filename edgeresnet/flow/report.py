@@ -8,6 +8,8 @@ from typing import Any
 import psutil
 
 from edgeresnet.flow.counters import Counters
+from edgeresnet.flow.intake import Feed
+from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.stream import Result
 from edgeresnet.metrics.fingerprint import fingerprint
 from edgeresnet.metrics.timing import Durations
@@ -21,10 +23,15 @@ class RunReport:
     """What happened in a run, so far or in all."""
 
     counters: Counters = field(default_factory=Counters)
+    """Of all sources together."""
     latency: Durations = field(default_factory=Durations)
     stages: dict[str, Durations] = field(default_factory=lambda: {s: Durations() for s in STAGES})
     model: str = ""
     recompiled: int = 0
+    feeds: tuple[Feed, ...] = ()
+    sinks: tuple[Outlet, ...] = ()
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Width and height of the newest frame of each source."""
     _first_ns: int = 0
     _last_ns: int = 0
     _steady: int = 0
@@ -38,6 +45,7 @@ class RunReport:
         elif self._steady:
             self._steady += 1
         self._last_ns = max(self._last_ns, result.done_ns)
+        self.sizes[result.frame.source] = result.frame.width, result.frame.height
         self.latency.add((result.done_ns - result.frame.captured_ns) / 1e6)
         for name in STAGES:
             self.stages[name].add(getattr(result, f"{name}_ns") / 1e6)
@@ -51,7 +59,7 @@ class RunReport:
 
     def as_json(self) -> dict[str, Any]:
         """The run report of the README."""
-        return {
+        data = {
             "model": self.model,
             "frames": self.counters.as_json(),
             "fps": round(self.fps, 2),
@@ -61,3 +69,18 @@ class RunReport:
             "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
             "fingerprint": fingerprint(),
         }
+        if len(self.feeds) > 1:
+            data["sources"] = {feed.name: feed.counters.as_json() for feed in self.feeds}
+        if self.sinks:
+            data["sinks"] = [
+                {
+                    "name": one.name,
+                    "accepted": one.accepted,
+                    "delivered": one.delivered,
+                    "waiting": one.waiting,
+                    "dropped": dict(one.dropped),
+                    "errors": one.errors,
+                }
+                for one in (outlet.status() for outlet in self.sinks)
+            ]
+        return data

@@ -36,6 +36,22 @@ class Durations:
                 return min(_SMALLEST_MS * 10 ** ((at + 0.5) / _PER_DECADE), self.max_ms)
         return 0.0
 
+    def copy(self) -> Durations:
+        """The same times, in a histogram of its own."""
+        return Durations(self.counts.copy(), self.total, self.sum_ms, self.max_ms)
+
+    def since(self, earlier: Durations) -> Durations:
+        """The times that came after ``earlier``, a copy of this one; ``max_ms`` to one percent."""
+        counts = [now - then for now, then in zip(self.counts, earlier.counts, strict=True)]
+        top = max((at for at, count in enumerate(counts) if count), default=-1)
+        most_ms = min(_SMALLEST_MS * 10 ** ((top + 1) / _PER_DECADE), self.max_ms)
+        return Durations(
+            counts,
+            self.total - earlier.total,
+            self.sum_ms - earlier.sum_ms,
+            most_ms if top >= 0 else 0.0,
+        )
+
     def as_json(self) -> dict[str, float]:
         """``{"p50", "p90", "p99", "max"}`` in milliseconds."""
         return {

@@ -1,67 +1,139 @@
-"""Wire one source, one bundle and its sinks together, and say what happened."""
+"""Wire sources, one bundle and its sinks together, and say what happened."""
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import UsageError
-from edgeresnet.core.protocols import Mode
+from edgeresnet.core.protocols import Mode, Sink
+from edgeresnet.core.secrets import redact
+from edgeresnet.core.status import RunStatus
+from edgeresnet.flow.counters import Counters
+from edgeresnet.flow.intake import Feed
 from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import open_bundle
+from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, predictions
+from edgeresnet.flow.watch import Watch
 from edgeresnet.sinks import open_sink, writes_stdout
 from edgeresnet.sources import open_source
+
+Watcher: TypeAlias = Callable[[Callable[[], RunStatus]], AbstractContextManager[object]]
+"""Gets the function that tells how the run is doing; entered while it runs."""
+
+_log = logging.getLogger("edgeresnet")
 
 
 def run(
     bundle: Path | str,
-    source: str,
+    sources: str | Sequence[str],
     sinks: Sequence[str] = (),
     *,
     policy: Policy | None = None,
     stop: threading.Event | None = None,
     force: bool = False,
     on_result: Callable[[RunReport, Result], None] = lambda _report, _result: None,
+    watcher: Watcher = lambda _status: nullcontext(),
 ) -> RunReport:
-    """Stream ``source`` through ``bundle`` into ``sinks``, all given as URIs.
+    """Stream ``sources`` through ``bundle`` into ``sinks``, all given as URIs.
 
-    Live sources are loaded for latency and lose frames that a newer one overtakes; files are
-    loaded for throughput and lose none. Setting ``stop`` ends the run with its report.
+    A live source loses frames that a newer one overtakes, and alone is loaded for latency; files,
+    and several sources, are loaded for throughput, and files lose none. Setting ``stop`` ends the
+    run with its report. A sink that fails in a run that has only files ends when the others have
+    had everything, and what it raised is raised then.
     """
-    stop = stop or threading.Event()
-    policy = policy or Policy()
+    stop, policy = stop or threading.Event(), policy or Policy()
+    texts = [sources] if isinstance(sources, str) else list(sources)
     keep_freed_memory()
     cv2.setNumThreads(1)  # the engine and the workers fill the cores; a third pool only fights
     verified = read_bundle(Path(bundle))
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source, stop=stop))
-        mode = Mode.LATENCY if frames.live else Mode.THROUGHPUT
-        opened = stack.enter_context(open_bundle(verified, mode, spare=0 if frames.live else 1))
-        manifest = opened.bundle.manifest
-        opened_sinks = [
-            stack.enter_context(
-                open_sink(sink, model=manifest.model, fps=getattr(frames, "fps", None), force=force)
-            )
-            for sink in sinks
+        report = RunReport()
+        opened_sources = [
+            stack.enter_context(open_source(text, index=index, stop=stop))
+            for index, text in enumerate(texts)
         ]
-        report = RunReport(model=manifest.model, recompiled=opened.recompiled)
-        # closed before the sinks, the engine and the source, also when a sink fails
-        results = stack.enter_context(
-            closing(predictions(frames, opened, policy, report.counters, stop))
+        report.feeds = tuple(Feed(one, Counters(total=report.counters)) for one in opened_sources)
+        _check_names(report.feeds)
+        any_live = any(one.live for one in opened_sources)
+        alone = len(opened_sources) == 1 and any_live
+        opened = stack.enter_context(
+            open_bundle(
+                verified,
+                Mode.LATENCY if alone else Mode.THROUGHPUT,
+                spare=0 if any_live else 1,
+            )
         )
+        report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
+        watch = Watch(report)
+        fps = next((rate for one in opened_sources if (rate := getattr(one, "fps", None))), None)
+        for text in sinks:
+            sink = stack.enter_context(
+                open_sink(text, model=report.model, fps=fps, force=force, status=watch.status)
+            )
+            outlet = stack.enter_context(_outlet(text, sink, live=any_live))
+            report.sinks = (*report.sinks, outlet)
+        stack.enter_context(watcher(watch.status))
+        # closed before the sinks, the engine and the sources, also when a sink fails
+        results = stack.enter_context(closing(predictions(report.feeds, opened, policy, stop)))
         for result in results:
             report.add(result)
-            for sink in opened_sinks:
-                sink.put(result.frame, result.prediction)
+            _hand_out(result, report.sinks)
             on_result(report, result)
+            if _nobody_listens(report.sinks):
+                break
+    for outlet in report.sinks:
+        if outlet.error is not None:
+            raise outlet.error
     return report
+
+
+def _hand_out(result: Result, sinks: Sequence[Outlet]) -> None:
+    """Give a result to every sink; pixels only to those that look at them."""
+    facts = None
+    for sink in sinks:
+        if sink.pixels:
+            sink.put(result.frame, result.prediction)
+            continue
+        facts = facts or result.frame.without_pixels()
+        sink.put(facts, result.prediction)
+
+
+def _nobody_listens(sinks: Sequence[Outlet]) -> bool:
+    """Whether to end: no sink takes anything, or a reader had enough, as ``head`` does."""
+    failed = [sink.error for sink in sinks if sink.error is not None]
+    return bool(failed) and (
+        len(failed) == len(sinks) or any(isinstance(error, BrokenPipeError) for error in failed)
+    )
+
+
+@contextmanager
+def _outlet(text: str, sink: Sink, *, live: bool) -> Generator[Outlet]:
+    """The sink's thread, ended before the sink is closed."""
+    outlet = Outlet(redact(text), sink, live=live)
+    try:
+        yield outlet
+    finally:
+        if not outlet.end():
+            _log.warning("sink %s: did not finish in time and is left behind", outlet.name)
+
+
+def _check_names(feeds: Sequence[Feed]) -> None:
+    names = [feed.name for feed in feeds]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two sources are called {name!r}", hint="give one another name: ?as=NAME"
+            )
 
 
 def check_stdout(sinks: Sequence[str], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
@@ -27,6 +28,7 @@ class CsvSink:
     A frame in which nothing was detected has no row.
     """
 
+    pixels: ClassVar[bool] = False
     lines: Lines
     clock: WallClock
 

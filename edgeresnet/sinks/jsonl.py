@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Prediction
@@ -18,6 +19,7 @@ from edgeresnet.sinks.records import WallClock, record
 class JsonlSink:
     """Writes a :class:`~edgeresnet.sinks.records.PredictionLine` for each prediction."""
 
+    pixels: ClassVar[bool] = False
     lines: Lines
     model: str
     clock: WallClock

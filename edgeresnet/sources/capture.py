@@ -69,7 +69,7 @@ class CaptureSource:
         self._reason = self._detail = self._told = ""
         self._since = time.monotonic()
         self._attempts = self._reconnects = self._index = self._captured_ns = 0
-        self._was_live = False
+        self._was_live = self._closed = False
         self._crashes: list[float] = []
         self._still = _Still(terms.patience)
         self._lock = threading.Lock()
@@ -99,15 +99,28 @@ class CaptureSource:
             self._child = Child(self._order)
 
     def close(self) -> None:
-        """End the child, whatever it is doing."""
+        """End the child, whatever it is doing, and the iteration with it."""
+        self._closed = True
+        self._kill()
+
+    def _kill(self) -> None:
         child, self._child = self._child, None
         if child is not None:
             child.kill()
 
+    def _over(self, wait_s: float = 0.0) -> bool:
+        """Whether this source is not wanted any more, now or before ``wait_s`` have passed."""
+        end = time.monotonic() + wait_s
+        while not (self._closed or self._stop.is_set()):
+            if (left_s := end - time.monotonic()) <= 0:
+                return False
+            self._stop.wait(min(left_s, _STOP_CHECK_S))
+        return True
+
     def __iter__(self) -> Iterator[Frame]:
         self._index = 0
         try:
-            while not self._stop.is_set():
+            while not self._over():
                 live_since = 0.0
                 try:
                     for frame in self._connected():
@@ -119,7 +132,7 @@ class CaptureSource:
         except _Gone:
             self._enter("ended")
         finally:
-            self.close()
+            self._kill()
 
     def _connected(self) -> Iterator[Frame]:
         """Connect once, and give frames until something goes wrong, which is a fault."""
@@ -170,16 +183,16 @@ class CaptureSource:
         watched = poll()
         watched.register(child.link, POLLIN)
         while not watched.poll(_STOP_CHECK_S * 1000):
-            if self._stop.is_set():
+            if self._over():
                 raise _Gone
             if time.monotonic() > deadline:
-                self.close()
+                self._kill()
                 if not opened:
                     raise Fault("timeout", f"no answer in {self._patience.open_s:g} s")
                 self._enter("stalled", "stalled")
                 raise Fault("stalled", "connected, but no new frames")
             child.ring.give_back()
-        if self._stop.is_set():
+        if self._over():
             raise _Gone
         try:
             return child.ring.receive()
@@ -188,7 +201,7 @@ class CaptureSource:
 
     def _crashed(self, child: Child) -> Fault:
         """The child is gone: how it went, and how often that happened lately."""
-        self.close()
+        self._kill()
         now = time.monotonic()
         self._crashes = [t for t in self._crashes if now - t < _CRASHES_S] + [now]
         return Fault("crashed", f"the capture process ended: {child.how_it_ended()}")
@@ -229,7 +242,7 @@ class CaptureSource:
                 "%s: %s; trying again in %.0f s", self.name, redact(fault.what + hint), wait_s
             )
         self._told = told
-        if self._stop.wait(wait_s):
+        if self._over(wait_s):
             raise _Gone
 
     def _enter(self, state: SourceState, reason: str = "", detail: str = "") -> None:

@@ -8,6 +8,7 @@ import pytest
 from edgeresnet.backends import BACKENDS
 from edgeresnet.core.protocols import Mode
 from edgeresnet.flow.counters import Counters
+from edgeresnet.flow.intake import Feed
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.stream import Policy, predictions
 from edgeresnet.testing import FakeBackend, plugged, write_bundle
@@ -53,7 +54,9 @@ class Stream:
         results = []
         mode = Mode.LATENCY if self._source.live else Mode.THROUGHPUT
         with open_bundle(self._bundle, mode) as opened:
-            frames = predictions(self._source, opened, self._policy, self.counters, self.stop)
+            frames = predictions(
+                [Feed(self._source, self.counters)], opened, self._policy, self.stop
+            )
             try:
                 for result in frames:
                     results.append(result)

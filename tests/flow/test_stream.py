@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from edgeresnet.backends import BACKENDS
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.protocols import Mode
-from edgeresnet.flow import stream as stream_module
+from edgeresnet.flow import intake as intake_module
 from edgeresnet.flow.counters import Counters
+from edgeresnet.flow.intake import Feed, Rate
 from edgeresnet.flow.opening import open_bundle
-from edgeresnet.flow.stream import Policy, Rate, predictions
+from edgeresnet.flow.stream import Policy, predictions
 from edgeresnet.testing import FakeBackend, ListSource, grey, plugged, write_bundle
 
 HOUR_NS = 3_600_000_000_000
@@ -109,7 +110,7 @@ def test_a_file_waits_for_its_turn_before_a_frame_is_taken_and_loses_none(stream
             told.append("frame")
             yield grey(value)
 
-    monkeypatch.setattr(stream_module, "ticks", ticks)
+    monkeypatch.setattr(intake_module, "ticks", ticks)
     run = stream(ListSource(items()), Policy(fps=12.5))
     assert said(run.run()) == [0, 1, 2]
     assert told == [12.5, "frame"] * 3 + [12.5]
@@ -199,7 +200,7 @@ def test_a_caller_who_leaves_early_ends_everything(greys, backend):
     counters = Counters()
     source = ListSource([grey(v) for v in range(100)])
     with open_bundle(greys, Mode.THROUGHPUT) as opened:
-        results = predictions(source, opened, Policy(), counters, threading.Event())
+        results = predictions([Feed(source, counters)], opened, Policy(), threading.Event())
         with closing(results):
             next(results)
     assert counters.balanced
@@ -222,7 +223,7 @@ def test_a_live_source_that_hangs_cannot_keep_a_run_from_ending(greys, backend, 
     def body():
         source = ListSource([grey(1), hangs, grey(2)], live=True)
         with open_bundle(greys, Mode.LATENCY) as opened:
-            results = predictions(source, opened, Policy(), counters, stop)
+            results = predictions([Feed(source, counters)], opened, Policy(), stop)
             with closing(results):
                 next(results)
                 if how == "stop":
@@ -251,7 +252,7 @@ def test_a_graph_of_two_pictures_a_run_still_tells_one_frame_from_the_next(backe
     counters = Counters()
     with open_bundle(bundle, Mode.THROUGHPUT) as opened:
         source = ListSource([grey(v) for v in (3, 1, 2)])
-        results = list(predictions(source, opened, Policy(), counters, threading.Event()))
+        results = list(predictions([Feed(source, counters)], opened, Policy(), threading.Event()))
     assert said(results) == [3, 1, 2]
     assert set(seen) == {2}
 
@@ -312,7 +313,7 @@ def test_captured_is_inferred_and_dropped_whatever_happens(
     with (
         plugged(BACKENDS, "fake", backend=fake),
         open_bundle(greys, Mode.LATENCY if live else Mode.THROUGHPUT) as opened,
-        closing(predictions(source, opened, policy, counters, stop)) as results,
+        closing(predictions([Feed(source, counters)], opened, policy, stop)) as results,
     ):
         try:
             for result in results:

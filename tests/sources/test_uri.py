@@ -27,9 +27,9 @@ from edgeresnet.sources import SCHEMES, SourceUri, open_source, parse_source
         ("csi://0?width=640", SourceUri("csi", "0", {"width": "640"})),
         ("rtsp://cam/a?channel=1", SourceUri("rtsp", "rtsp://cam/a?channel=1")),
         (
-            "http://cam:81/v.cgi?fps=5&roi=0,0,2,2&pwd=a%20b&as=door",
+            "http://cam/v?fps=5&roi=0,0,2,2&pwd=a%20b&as=door",
             SourceUri(
-                "http", "http://cam:81/v.cgi?fps=5&pwd=a%20b", {"roi": "0,0,2,2", "as": "door"}
+                "http", "http://cam/v?fps=5&pwd=a%20b", {"roi": "0,0,2,2", "as": "door"}
             ),
         ),
     ],
