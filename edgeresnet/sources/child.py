@@ -23,7 +23,7 @@ from edgeresnet.core.errors import EdgeError
 from edgeresnet.core.secrets import Secret, redact
 from edgeresnet.sources.fault import Fault
 from edgeresnet.sources.grab import GRABBERS, Ended, Opened, Order, Said
-from edgeresnet.sources.ring import Writer
+from edgeresnet.sources.ring import CONNECT, Writer
 from edgeresnet.sources.shots import Lost
 
 _PR_SET_PDEATHSIG = 1
@@ -49,8 +49,10 @@ def serve(link: socket.socket) -> None:
         message = link.recv(_LARGEST_ORDER)
         if not message:
             return
-        if message == b"O":
+        if message == CONNECT:
             _connect(order, writer)
+        else:
+            writer.take_back(message)
 
 
 def _connect(order: Order, writer: Writer) -> None:

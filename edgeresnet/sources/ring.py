@@ -24,6 +24,8 @@ import numpy as np
 from edgeresnet.core.tensors import Pixels
 
 SLOTS = 16
+CONNECT = b"O"
+"""The message that tells a child to connect."""
 _FRAME = struct.Struct("<cBqII")
 """Kind, slot, time of capture in ns, height, width."""
 _LARGEST = 16 << 10
@@ -68,8 +70,12 @@ class Writer:
                 return
             if not message:
                 raise SystemExit(0)
-            if message[:1] == b"R" and message[1] == self._generation:
-                self._free += message[2:]
+            self.take_back(message)
+
+    def take_back(self, message: bytes) -> None:
+        """Slots that were given back, if that is what the message says."""
+        if message[:1] == b"R" and message[1] == self._generation:
+            self._free += message[2:]
 
     def _make(self, shape: tuple[int, ...]) -> None:
         size = int(np.prod(shape))

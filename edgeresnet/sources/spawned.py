@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from edgeresnet.sources.grab import Order
-from edgeresnet.sources.ring import Reader
+from edgeresnet.sources.ring import CONNECT, Reader
 
 _DIES_S = 5.0
 
@@ -49,7 +49,7 @@ class Child:
 
     def connect(self) -> None:
         """Tell it to connect; OSError when it is gone."""
-        self.link.send(b"O")
+        self.link.send(CONNECT)
 
     def kill(self) -> None:
         """End it and whatever it started, at once, whatever it is doing."""

@@ -7,7 +7,8 @@ import pytest
 
 from edgeresnet.backends import BACKENDS
 from edgeresnet.benchmark import stage
-from edgeresnet.benchmark.stage import benchmark, compare
+from edgeresnet.benchmark.compare import compare
+from edgeresnet.benchmark.stage import benchmark
 from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.protocols import Mode
 from edgeresnet.testing import FakeBackend, plugged, write_bundle

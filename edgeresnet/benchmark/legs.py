@@ -1,0 +1,100 @@
+"""What is timed in each round: the engine alone, what comes before it, all of it together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+
+from edgeresnet.core.errors import UsageError
+from edgeresnet.core.protocols import Session
+from edgeresnet.core.tensors import Tensors
+from edgeresnet.flow.intake import Feed
+from edgeresnet.flow.opening import OpenBundle
+from edgeresnet.flow.report import RunReport
+from edgeresnet.flow.stream import Policy, predictions
+from edgeresnet.metrics.timing import Durations
+from edgeresnet.sources import open_source
+from edgeresnet.sources.shots import ticks
+from edgeresnet.tasks import make_task
+
+_SETTLES_S = 0.5
+"""Of a live leg, which begins with a camera that is just being opened."""
+
+
+def one_session(
+    session: Session, feeds: Tensors, seconds: float, fps: float | None = None
+) -> Durations:
+    """One session alone: back to back, or at the cadence of a camera of ``fps``.
+
+    A paced engine is slower than one that never rests: caches, clocks and threads cool down.
+    """
+    times, never = Durations(), threading.Event()
+    due = ticks(fps, never)
+    end = time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        if fps:
+            next(due)
+            start = time.perf_counter()
+        session.infer(feeds)
+        times.add((time.perf_counter() - start) * 1e3)
+    return times
+
+
+def decode_and_prepare(opened: OpenBundle, source: str, seconds: float) -> float:
+    """Core milliseconds that one frame takes before it reaches the engine."""
+    manifest = opened.bundle.manifest
+    task = make_task(manifest.task, manifest.preprocess, opened.bundle.labels)
+    count = 0
+    with open_source(source) as frames:
+        end = time.perf_counter() + seconds
+        start = time.process_time()
+        for frame in frames:
+            task.feeds(frame)
+            count += 1
+            if time.perf_counter() > end:
+                break
+    if count == 0:
+        raise UsageError(f"--source {source} gave no frames")
+    return (time.process_time() - start) / count * 1e3
+
+
+def end_to_end(opened: OpenBundle, source: str, seconds: float) -> tuple[RunReport, float]:
+    """A run of so many seconds, and the processor seconds that it took."""
+    report, stop = RunReport(model=opened.bundle.manifest.model), threading.Event()
+    timer = threading.Timer(seconds, stop.set)
+    with open_source(source, stop=stop) as frames:
+        feed = Feed(frames, report.counters)
+        begin = time.process_time()
+        timer.start()
+        try:
+            with closing(predictions([feed], opened, Policy(), stop)) as results:
+                for result in results:
+                    report.add(result)
+        finally:
+            timer.cancel()
+            timer.join()
+        return report, time.process_time() - begin
+
+
+def live(opened: OpenBundle, source: str, seconds: float) -> RunReport:
+    """A run from a live source; its first half second does not count for the times."""
+    stop = threading.Event()
+    report = RunReport(model=opened.bundle.manifest.model)
+    with open_source(source, stop=stop) as frames:
+        feed, settled, timer = Feed(frames, report.counters), 0.0, None
+        try:
+            with closing(predictions([feed], opened, Policy(), stop)) as results:
+                for result in results:
+                    now = time.monotonic()
+                    if timer is None:
+                        settled = now + min(_SETTLES_S, seconds / 4)
+                        timer = threading.Timer(settled - now + seconds, stop.set)
+                        timer.start()
+                    if now >= settled:
+                        report.add(result)
+        finally:
+            if timer is not None:
+                timer.cancel()
+                timer.join()
+    return report
