@@ -6,8 +6,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -16,67 +17,91 @@ import click
 
 from edgeresnet.cli.console import print_json, say
 from edgeresnet.cli.options import PATH, shared
-from edgeresnet.core.errors import UsageError
+from edgeresnet.core.errors import EdgeError, UsageError
 
 if TYPE_CHECKING:
+    from edgeresnet.core.status import RunStatus
     from edgeresnet.flow.report import RunReport
     from edgeresnet.flow.stream import Result
+    from edgeresnet.run.config import App
 
 
 @click.command(
-    epilog="Examples:  edgeresnet run resnet50.bundle --source camera://0   |   "
-    "edgeresnet run resnet50.bundle --source clip.mp4 --sink video:out.mp4 --sink jsonl:out.jsonl"
+    epilog="Examples:  edgeresnet run resnet50.bundle --source camera://0 --sink web:8080   |   "
+    "edgeresnet run resnet50.bundle --source clip.mp4 --sink video:out.mp4 --sink jsonl:out.jsonl "
+    "  |   edgeresnet run app.toml"
 )
-@click.argument("bundle", type=PATH)
+@click.argument("bundle", type=PATH, metavar="BUNDLE|APP.toml")
 @click.option(
     "--source",
     "sources",
-    required=True,
     multiple=True,
-    help="camera://0, a picture, folder, glob or video, synthetic://WxH.",
+    help="camera://0, rtsp://…, http://…, csi://0, a picture, folder, glob or video, "
+    "synthetic://WxH; may repeat.",
 )
-@click.option("--sink", "sinks", multiple=True, help="jsonl:-, csv:FILE, video:FILE, images:DIR.")
-@click.option("--top", type=click.IntRange(1), default=5, help="Labels a frame. [5]")
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.0, help="Least score. [0]")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    help="jsonl:-, csv:FILE, video:FILE, images:DIR, web:PORT, mqtt://HOST/TOPIC, webhook:URL; "
+    "may repeat.",
+)
+@click.option("--top", type=click.IntRange(1), help="Labels a frame. [5]")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Least score. [0]")
 @click.option("--max-age", type=click.FloatRange(0), help="Drop results older than MS.")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="At most N frames a second.")
+@click.option(
+    "--fps", type=click.FloatRange(0, min_open=True), help="At most N frames a second and source."
+)
 @click.option("--frames", type=click.IntRange(1), help="End after N frames.")
+@click.option(
+    "--require-source", is_flag=True, help="Exit 6 when no source has given a frame after 10 s."
+)
 @shared
 def command(
     bundle: Path,
     *,
     sources: tuple[str, ...],
     sinks: tuple[str, ...],
+    require_source: bool,
     as_json: bool,
     quiet: bool,
     debug: bool,  # noqa: ARG001
     force: bool,
     **options: Any,
 ) -> None:
-    """Stream frames through BUNDLE until the source ends, Ctrl-C or SIGTERM."""
-    from edgeresnet.flow.stream import Policy
+    """Stream frames through BUNDLE until the sources end, Ctrl-C or SIGTERM."""
+    from edgeresnet.run.notify import Notifier
     from edgeresnet.run.stage import check_stdout, run
 
-    if len(sources) > 1:
-        raise UsageError(
-            f"--source is given {len(sources)} times, one engine takes one source so far",
-            hint="start one run for each source",
-        )
-    check_stdout(sinks, as_json=as_json)
-    policy = Policy(
-        max_age_ms=options["max_age"],
-        fps=options["fps"],
-        frames=options["frames"],
-        top=options["top"],
-        threshold=options["threshold"],
-    )
-    stop = threading.Event()
-    status = _Status(quiet=quiet, labels=not sinks and not as_json)
-    with _signals(stop):
-        report = run(
-            bundle, sources[0], sinks, policy=policy, stop=stop, force=force, on_result=status.show
-        )
-    status.end()
+    def wanted() -> App:
+        return _wanted(bundle, sources, sinks, options)
+
+    app = wanted()
+    check_stdout(app.sinks, as_json=as_json)
+    notifier = Notifier()
+    while True:
+        ends = _Ends(wanted if bundle.suffix == ".toml" else None)
+        status = _Label(quiet=quiet, labels=not app.sinks and not as_json)
+        with ends.handled():
+            report = run(
+                app.bundle,
+                app.sources,
+                app.sinks,
+                policy=app.policy,
+                stop=ends.stop,
+                force=force,
+                on_result=status.show,
+                watcher=_watcher(notifier, status, ends, quiet=quiet, require=require_source),
+            )
+        if ends.error is not None:
+            raise ends.error
+        if ends.reloaded is None:
+            break
+        app = ends.reloaded
+        check_stdout(app.sinks, as_json=as_json)
+        for line in summary(report):
+            say(line, quiet=quiet)
+        say(f"{bundle} was read again")
     if as_json:
         print_json(report.as_json())
     else:
@@ -84,72 +109,169 @@ def command(
             say(line)
 
 
-@contextmanager
-def _signals(stop: threading.Event) -> Generator[None]:
-    """The first Ctrl-C or SIGTERM ends the run with its summary, the second ends the process.
+def _wanted(
+    bundle: Path, sources: tuple[str, ...], sinks: tuple[str, ...], options: dict[str, Any]
+) -> App:
+    """What the command line and, where it names one, the configuration file ask for."""
+    from edgeresnet.flow.stream import Policy
+    from edgeresnet.run.config import App, read_app
 
-    The second is left to the system, which also ends what hangs in a driver.
-    """
+    app = read_app(bundle) if bundle.suffix == ".toml" else App(bundle, (), (), Policy())
+    told = {
+        "top": options["top"],
+        "threshold": options["threshold"],
+        "max_age_ms": options["max_age"],
+        "fps": options["fps"],
+        "frames": options["frames"],
+    }
+    given = {key: value for key, value in told.items() if value is not None}
+    app = replace(
+        app,
+        sources=sources or app.sources,
+        sinks=sinks or app.sinks,
+        policy=replace(app.policy, **given),
+    )
+    if not app.sources:
+        raise UsageError(
+            "run needs a --source", hint="--source camera://0, --source clip.mp4, --source rtsp://…"
+        )
+    return app
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        for number in before:
+
+def _watcher(
+    notifier: Any, label: _Label, ends: _Ends, *, quiet: bool, require: bool
+) -> Callable[[Callable[[], RunStatus]], AbstractContextManager[None]]:
+    from edgeresnet.cli.watching import watching
+
+    @contextmanager
+    def watch(status: Callable[[], RunStatus]) -> Generator[None]:
+        notifier.ready()
+        timer = threading.Timer(_REQUIRED_S, ends.check_source, (status,)) if require else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        with watching(status, notifier, label.text, quiet=quiet):
+            try:
+                yield
+            finally:
+                notifier.stopping()
+                if timer is not None:
+                    timer.cancel()
+
+    return watch
+
+
+_REQUIRED_S = 10.0
+
+
+class _Ends:
+    """What ends a run before its sources do: a signal, or a source that was required."""
+
+    def __init__(self, read_again: Callable[[], App] | None) -> None:
+        self.stop = threading.Event()
+        self.reloaded: App | None = None
+        self.error: EdgeError | None = None
+        self._read_again = read_again
+
+    @contextmanager
+    def handled(self) -> Generator[None]:
+        """The first Ctrl-C or SIGTERM ends the run with its summary, the second the process.
+
+        The second is left to the system, which also ends what hangs in a driver. SIGHUP reads the
+        configuration again; a bad one is told, and the run goes on as it was.
+        """
+        ending = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._end) for number in ending}
+        if self._read_again is not None:
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop.set()
+        self.reloaded = None
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _reload(self, _number: int, _frame: FrameType | None) -> None:
+        assert self._read_again is not None
+        try:
+            self.reloaded = self._read_again()
+        except EdgeError as error:
+            say(f"not reloaded, the run goes on as it was: {error}")
+        else:
+            self.stop.set()
+
+    def check_source(self, status: Callable[[], RunStatus]) -> None:
+        """End the run with an error when no source has given a frame."""
+        now = status()
+        if now.frames.captured + now.frames.in_flight:
+            return
+        from edgeresnet.core.errors import DeviceError
+
+        found = "; ".join(
+            f"{one.name}: {one.health.detail or one.health.state}" for one in now.sources
+        )
+        self.error = DeviceError(f"no source gave a frame in {_REQUIRED_S:.0f} s: {found}")
+        self.stop.set()
 
 
-class _Status:
-    """A line that is rewritten on a terminal; the best label a second where nothing else shows."""
+class _Label:
+    """The best label of the newest result; a line of its own where nothing else shows it."""
 
     def __init__(self, *, quiet: bool, labels: bool) -> None:
-        self._live = sys.stderr.isatty() and not quiet
-        self._labels = labels and not quiet
+        self._lines = labels and not quiet and not sys.stderr.isatty()
         self._next = 0.0
+        self._best = ""
 
     def show(self, report: RunReport, result: Result) -> None:
         """Called for every result; writes at most twice a second."""
+        best = getattr(result.prediction, "best", None)
+        self._best = f"{best.name} {best.score:.0%}" if best is not None else ""
         now = time.monotonic()
-        if now < self._next or not (self._live or self._labels):
+        if now < self._next or not self._lines:
             return
         self._next = now + 0.5
-        best = getattr(result.prediction, "best", None)
-        label = f"{best.name} {best.score:.0%}" if best is not None else ""
-        counters = report.counters
-        dropped = sum(counters.dropped.values())
-        latency = report.latency
-        line = (
-            f"{label:<28.28} {report.fps:7.1f} frames/s  "
+        counters, latency = report.counters, report.latency
+        click.echo(
+            f"{self.text()}{report.fps:7.1f} frames/s  "
             f"p50 {latency.percentile(50):.1f} ms  p99 {latency.percentile(99):.1f} ms  "
-            f"{counters.inferred} inferred  {dropped} dropped"
+            f"{counters.inferred} inferred  {sum(counters.dropped.values())} dropped",
+            err=True,
         )
-        if self._live:
-            click.echo(f"\r\x1b[2K{line}", err=True, nl=False)
-        else:
-            click.echo(line, err=True)
 
-    def end(self) -> None:
-        """Leave the terminal on a fresh line."""
-        if self._live and self._next:
-            click.echo("", err=True)
+    def text(self) -> str:
+        """The label in a column of its own."""
+        return f"{self._best:<28.28} " if self._best else ""
 
 
 def summary(report: RunReport) -> list[str]:
-    """What a run did, in two lines."""
+    """What a run did: the identity, the times, each source of several, and what sinks lost."""
     counters, latency = report.counters, report.latency
-    dropped = sum(counters.dropped.values())
-    reasons = ", ".join(f"{name} {count}" for name, count in sorted(counters.dropped.items()))
-    identity = f"{counters.captured} captured = {counters.inferred} inferred + {dropped} dropped"
     times = ", ".join(f"p{n} {latency.percentile(n):.1f}" for n in (50, 90, 99))
     lines = [
-        f"{identity} ({reasons})" if reasons else identity,
+        _identity(counters),
         f"{report.fps:.1f} frames/s; latency ms {times}, max {latency.max_ms:.1f}",
     ]
+    if len(report.feeds) > 1:
+        lines += [f"  {feed.name}: {_identity(feed.counters)}" for feed in report.feeds]
+    for sink in (outlet.status() for outlet in report.sinks):
+        if sink.dropped or sink.waiting or sink.errors:
+            lost = ", ".join(f"{count} {reason}" for reason, count in sorted(sink.dropped.items()))
+            lines.append(
+                f"  sink {sink.name}: {sink.delivered} of {sink.accepted} delivered, "
+                f"{sink.waiting} kept for later, dropped: {lost or 'none'}, {sink.errors} errors"
+            )
     if report.recompiled:
         lines.append(f"the engine was compiled wrongly {report.recompiled} times and redone")
     return lines
+
+
+def _identity(counters: Any) -> str:
+    dropped = sum(counters.dropped.values())
+    reasons = ", ".join(f"{name} {count}" for name, count in sorted(counters.dropped.items()))
+    told = f"{counters.captured} captured = {counters.inferred} inferred + {dropped} dropped"
+    return f"{told} ({reasons})" if reasons else told

@@ -2,7 +2,7 @@
 
 ::
 
-    jsonl:-   jsonl:out.jsonl   csv:out.csv   video:out.mp4   images:FOLDER
+    jsonl:-   jsonl:out.jsonl   csv:out.csv   video:out.mp4   images:FOLDER   web:8080
 
 ``-`` is the standard output. ``jsonl:`` and ``csv:`` append to a file that is there; ``video:``
 and ``images:`` refuse to replace anything without ``force``.
@@ -27,6 +27,7 @@ SCHEMES = {
     "images": "edgeresnet.sinks.images",
     "jsonl": "edgeresnet.sinks.jsonl",
     "video": "edgeresnet.sinks.video",
+    "web": "edgeresnet.sinks.web",
 }
 """Scheme to the module whose ``open_place`` opens it."""
 

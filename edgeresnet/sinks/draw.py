@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeresnet.core.frames import Region
 from edgeresnet.core.predictions import Classification, Detections, Label, Prediction
 from edgeresnet.core.tensors import Pixels
 
@@ -27,15 +28,24 @@ _PALETTE: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
-def annotate(pixels: Pixels, prediction: Prediction) -> Pixels:
+def annotate(
+    pixels: Pixels, prediction: Prediction, *, region: Region | None = None, labels: bool = True
+) -> Pixels:
     """A copy of ``pixels`` (height x width x 3, BGR) with the labels or boxes drawn on it.
 
-    Labels are left out of a picture too small to hold one line of text.
+    Labels are left out of a picture too small to hold one line of text, and without ``labels``.
+    A thin rectangle shows the ``region`` that the model looks at.
     """
     canvas = pixels.copy()
     text_px = max(11, round(min(canvas.shape[:2]) * 0.034))
+    if region is not None:
+        left, top, width, height = region
+        corners = (left, top), (left + width - 1, top + height - 1)
+        cv2.rectangle(canvas, *corners, _GLASS, 3)  # seen on bright pictures too
+        cv2.rectangle(canvas, *corners, _ACCENT, 1)
     if isinstance(prediction, Classification):
-        _draw_labels(canvas, prediction, text_px)
+        if labels:
+            _draw_labels(canvas, prediction, text_px)
     else:
         _draw_boxes(canvas, prediction, text_px)
     return canvas

@@ -22,7 +22,7 @@ import numpy as np
 from edgeresnet.core.errors import EdgeError
 from edgeresnet.core.secrets import Secret, redact
 from edgeresnet.sources.fault import Fault
-from edgeresnet.sources.grab import GRABBERS, Ended, Opened, Order, Said
+from edgeresnet.sources.grab import GRABBERS, Ended, Grab, Opened, Order, Said
 from edgeresnet.sources.ring import CONNECT, Writer
 from edgeresnet.sources.shots import Lost
 
@@ -61,22 +61,9 @@ def _connect(order: Order, writer: Writer) -> None:
         connect = import_module(GRABBERS[order.kind]).connect
         with closing(connect(order)) as shots:
             for shot in shots:
-                if isinstance(shot, Opened):
-                    writer.say(opened=True, fps=shot.fps)
-                elif isinstance(shot, Lost):
-                    writer.say(lost=shot.reason, what=redact(shot.what)[:_LONGEST])
-                elif isinstance(shot, Said):
-                    writer.say(said=redact(shot.what)[:_LONGEST])
-                elif isinstance(shot, Ended):
-                    writer.say(ended=True)
+                _pass_on(shot, writer)
+                if isinstance(shot, Ended):
                     return
-                else:
-                    place = writer.slot(shot.pixels.shape)
-                    if place is None:
-                        writer.say(lost="overrun", what="")
-                        continue
-                    np.copyto(place[1], shot.pixels)
-                    writer.send(place[0], shot.captured_ns or time.monotonic_ns())
         fault = Fault("closed", "the stream ended")
     except Fault as error:
         fault = error
@@ -86,8 +73,29 @@ def _connect(order: Order, writer: Writer) -> None:
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001  said to the other end, which lives on
         fault = Fault("error", f"{type(error).__name__}: {error}")
-    what, hint = (redact(text)[:_LONGEST] for text in (fault.what, fault.hint))
-    writer.say(fault=fault.reason, what=what, hint=hint)
+    writer.say(fault=fault.reason, what=_plain(fault.what), hint=_plain(fault.hint))
+
+
+def _pass_on(shot: Grab, writer: Writer) -> None:
+    """One thing that the source gave, over the socket."""
+    if isinstance(shot, Opened):
+        writer.say(opened=True, fps=shot.fps)
+    elif isinstance(shot, Lost):
+        writer.say(lost=shot.reason, what=_plain(shot.what))
+    elif isinstance(shot, Said):
+        writer.say(said=_plain(shot.what))
+    elif isinstance(shot, Ended):
+        writer.say(ended=True)
+    elif (place := writer.slot(shot.pixels.shape)) is None:
+        writer.say(lost="overrun", what="")
+    else:
+        number, pixels = place
+        np.copyto(pixels, shot.pixels)
+        writer.send(number, shot.captured_ns or time.monotonic_ns())
+
+
+def _plain(text: str) -> str:
+    return redact(text)[:_LONGEST]
 
 
 def main() -> None:

@@ -54,4 +54,5 @@ class Ended:
     """The source is at its end, which it was bound to have; there is nothing to come back for."""
 
 
-Grabbed: TypeAlias = Generator[Opened | Said | Shot | Lost | Ended, None, None]
+Grab: TypeAlias = Opened | Said | Shot | Lost | Ended
+Grabbed: TypeAlias = Generator[Grab, None, None]
