@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,11 +13,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeresnet.core.errors import EdgeError, ProfileError, UsageError
+from edgeresnet.core.secrets import redact
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+_LARGEST_TOML = 256 << 10
+_DEEP_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){20}""")
+"""``a.a.a.…``: the time that tomllib takes for such a key grows with the square of its length."""
 
 
 class Schema(BaseModel):
@@ -38,11 +45,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def parse(
-    schema: type[S], data: Mapping[str, Any], what: str, error: type[EdgeError] = ProfileError
+    schema: type[S],
+    data: Mapping[str, Any],
+    what: str,
+    error: type[EdgeError] = ProfileError,
+    *,
+    hide: bool = False,
 ) -> S:
     """Build ``schema`` from ``data``; the first thing wrong becomes ``error`` about ``what``.
 
-    An unknown key comes before a missing one: it is how the missing one was misspelt.
+    An unknown key comes before a missing one: it is how the missing one was misspelt. ``hide``
+    keeps values out of the message, and what caused it: one of them may be a secret.
     """
     try:
         return schema.model_validate(data)
@@ -50,13 +63,15 @@ def parse(
         wrong = caught.errors()
         first = next((one for one in wrong if one["type"] == "extra_forbidden"), wrong[0])
         where = ".".join(str(part) for part in first["loc"])
+        cause = None if hide else caught
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), _keys(schema, first["loc"][:-1]))
-            raise error(f"{what}: unknown key {where!r}", hint=hint) from caught
+            raise error(f"{what}: unknown key {where!r}", hint=hint) from cause
         if first["type"] == "missing":
-            raise error(f"{what}: missing {where!r}") from caught
-        got = repr(first.get("input"))[:60]
-        raise error(f"{what}: {where or 'value'}: {first['msg']}, got {got}") from caught
+            raise error(f"{what}: missing {where!r}") from cause
+        told = f"{what}: {where or 'value'}: {first['msg']}"
+        told += "" if hide else f", got {repr(first.get('input'))[:60]}"
+        raise error(told) from cause
 
 
 def _keys(schema: type[BaseModel], where: tuple[int | str, ...]) -> Iterable[str]:
@@ -70,12 +85,19 @@ def _keys(schema: type[BaseModel], where: tuple[int | str, ...]) -> Iterable[str
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """The table in a TOML file."""
+    """The table in a TOML file of at most 256 kB."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_TOML + 1)
+        if len(data) > _LARGEST_TOML:
+            raise ProfileError(f"{what}: {path} is larger than {_LARGEST_TOML >> 10} kB")
+        text = data.decode("utf-8")
+        if _DEEP_KEY.search(text):
+            raise ProfileError(f"{what}: not valid TOML: a key of more than 20 parts")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise UsageError(f"{what}: no such file: {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or a number too long
         raise ProfileError(f"{what}: not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{what}: cannot read {path}: {error.strerror}") from error

@@ -26,7 +26,7 @@ class Options(Schema):
     """For the templates that read a V4L2 device."""
     sensor: int = Field(0, ge=0, le=63)
     """For ``csi``."""
-    url: str = Field("", pattern=r"^(rtsps?://[A-Za-z0-9._:/?&=%~\[\]-]+)?$")
+    url: str = Field("", pattern=r"^(rtsps?://[A-Za-z0-9._:/?&=%~@\[\]-]+)?$")
     """For the templates that read an RTSP stream; without user and password."""
 
 

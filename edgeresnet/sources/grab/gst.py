@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -63,15 +62,16 @@ def connect(order: Order) -> Grabbed:
             stderr=said,
             env={**os.environ, "GST_DEBUG_NO_COLOR": "1"},
         )
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             yield Opened(float(order.options["fps"]))
             yield from _frames(process.stdout, height, width)
             process.wait()
             raise Fault("closed", f"GStreamer ended: {_last_words(said)}")
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             process.wait()
+            process.stdout.close()
 
 
 def _frames(pipe: IO[bytes], height: int, width: int) -> Grabbed:

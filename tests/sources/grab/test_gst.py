@@ -1,0 +1,89 @@
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeresnet.core.errors import UsageError
+from edgeresnet.sources import open_source
+from edgeresnet.sources.fault import Fault
+from edgeresnet.sources.grab import Opened, Order, gst
+from edgeresnet.sources.gst import Options
+
+OPTIONS = Options().model_dump()
+needs_gst = pytest.mark.skipif(
+    shutil.which(gst.LAUNCH) is None, reason="gst-launch-1.0 is not installed"
+)
+
+
+@pytest.mark.parametrize("name", gst.TEMPLATES)
+def test_every_template_is_filled_and_ends_in_pixels_on_standard_output(name):
+    url = {"url": "rtsp://cam/x"}
+    words = gst.pipeline(name, {**OPTIONS, **url, "sensor": 3, "fps": 25})
+    assert not any("{" in word for word in words)
+    assert words[-3:] == ["!", "fdsink", "fd=1"]
+    assert words[-4] == "video/x-raw,format=BGRx,width=1280,height=720"
+
+
+def test_a_csi_camera_is_read_by_its_sensor_number():
+    words = gst.pipeline("csi", {**OPTIONS, "sensor": 1})
+    assert words[:2] == ["nvarguscamerasrc", "sensor-id=1"]
+    with open_source("csi://1?width=640&height=480&fps=60") as source:
+        assert (source.name, source.fps) == ("csi-1", 60)
+
+
+@given(text=st.text(min_size=1, max_size=30))
+def test_nothing_of_a_uri_gets_into_a_pipeline_but_names_of_devices_and_plain_urls(text):
+    for key, safe in (("device", "/dev/x"), ("url", "rtsp://h/x")):
+        try:
+            value = Options(**{key: f"{safe}{text}"}).model_dump()[key]
+        except ValueError:
+            continue
+        assert not set(value) & set(" !\t\n\"'\\;|$`")
+
+
+@pytest.mark.parametrize(
+    ("uri", "what"),
+    [
+        ("gst://nonsense", "no template 'nonsense'"),
+        ("gst://tset", "no template 'tset'"),
+        ("gst://nv-rtsp-h264", "no url"),
+        ("gst://nv-rtsp-h264?url=rtsp://u:geheim@h/x", "password would show"),
+        ("gst://test?width=0", "width"),
+        ("gst://v4l2?device=/etc/passwd", "device"),
+        ("csi://front", "no template"),
+    ],
+)
+def test_what_is_no_template_or_would_show_a_password_is_refused(uri, what):
+    with pytest.raises(UsageError, match=what) as caught:
+        open_source(uri)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_machine_without_gstreamer_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(gst.shutil, "which", lambda _name: None)
+    with pytest.raises(Fault, match="not installed") as caught:
+        next(gst.connect(Order("gst", "test", OPTIONS)))
+    assert "apt install" in caught.value.hint
+    assert caught.value.slow
+
+
+@needs_gst
+def test_frames_come_in_their_size_and_colours():
+    options = {**OPTIONS, "width": 322, "height": 242, "fps": 30}
+    shots = gst.connect(Order("gst", "test", options))
+    assert next(shots) == Opened(30)
+    pixels = next(shots).pixels
+    shots.close()
+    assert pixels.shape == (242, 322, 3)
+    bars = pixels[40, [20, 65, 110, 157, 203, 250, 300]]  # SMPTE's: white, yellow, cyan, …
+    expected = ["bgr", "gr", "bg", "g", "br", "r", "b"]
+    found = ["".join(c for c, value in zip("bgr", bar, strict=True) if value > 100) for bar in bars]
+    assert found == expected
+
+
+@needs_gst
+def test_a_pipeline_that_cannot_run_says_why():
+    with pytest.raises(Fault, match="nvarguscamerasrc") as caught:
+        list(gst.connect(Order("gst", "csi", OPTIONS)))
+    assert caught.value.reason == "closed"
