@@ -30,6 +30,7 @@ COMMANDS = {
     "inspect": "what a checkpoint, graph or bundle holds",
     "targets": "list the device profiles, or show one",
     "fetch": "download official weights, digests checked",
+    "service": "print a systemd unit for a run configuration",
     "doctor": "what this machine can do, and what is missing",
 }
 """Command to its line of help; the module ``edgeresnet.cli.<command>`` has ``command``."""

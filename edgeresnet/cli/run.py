@@ -154,7 +154,10 @@ def _watcher(
             try:
                 yield
             finally:
-                notifier.stopping()
+                if ends.reloaded is None:
+                    notifier.stopping()
+                else:
+                    notifier.reloading()
                 if timer is not None:
                     timer.cancel()
 

@@ -70,7 +70,7 @@ def parse(
         if first["type"] == "missing":
             raise error(f"{what}: missing {where!r}") from cause
         told = f"{what}: {where or 'value'}: {first['msg']}"
-        told += "" if hide else f", got {repr(first.get('input'))[:60]}"
+        told += "" if hide else f", got {redact(repr(first.get('input')))[:60]}"
         raise error(told) from cause
 
 

@@ -79,6 +79,7 @@ class Intake:
         self._feeds, self._fps = feeds, fps
         self._stop, self._leaving = stop, leaving
         self._left, self._counting = frames, threading.Lock()
+        self._enough = threading.Event()
         self._live = [feed for feed in feeds if feed.source.live]
         self._files = [(feed, self._captured(feed)) for feed in feeds if not feed.source.live]
         self._boxes: Mailboxes[Taken] = Mailboxes(len(self._live))
@@ -104,6 +105,8 @@ class Intake:
             yield
         finally:
             self._leaving.set()
+            for feed in self._live:
+                getattr(feed.source, "close", lambda: None)()  # ends its wait for a frame
             end = time.monotonic() + _HANGS_S
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
@@ -127,7 +130,9 @@ class Intake:
                 self._fail(feed, error)
             else:
                 return feed, frame, decode_ns
-        return self._boxes.take(self._stop, self._leaving) if self._live else None
+        if not self._live:
+            return None
+        return self._boxes.take(self._stop, self._leaving, self._enough)
 
     def _captured(self, feed: Feed) -> Iterator[tuple[Frame, int]]:
         """Frames as they come; a file's at the pace of the policy, waiting before one is taken.
@@ -136,34 +141,24 @@ class Intake:
         """
         iterator = iter(feed.source)
         due = ticks(None if feed.source.live else self._fps, self._stop)
-        while next(due, None) is not None and self._one_more():
+        while next(due, None) is not None and (self._left is None or self._left > 0):
             start = time.perf_counter_ns()
             try:
                 frame = next(iterator)
             except StopIteration:
-                self._give_back()
                 return
-            except BaseException:
-                self._give_back()
-                raise
+            if not self._one_more():
+                return
             feed.counters.capture()
             yield frame, time.perf_counter_ns() - start
 
     def _one_more(self) -> bool:
-        """Whether the run may capture another frame, which is then spoken for."""
+        """Whether this frame is still one of those that the run is for."""
         with self._counting:
             if self._left is None:
                 return True
-            if self._left == 0:
-                return False
-            self._left -= 1
-            return True
-
-    def _give_back(self) -> None:
-        """The frame that was spoken for did not come."""
-        with self._counting:
-            if self._left is not None:
-                self._left += 1
+            self._left -= self._left > -1
+            return self._left >= 0
 
     def _capture(self, box: int, feed: Feed) -> None:
         """Put frame after frame of a live source into its box."""
@@ -176,6 +171,8 @@ class Intake:
                     feed.counters.drop("rate")
                 elif self._boxes.put(box, (feed, frame, decode_ns)) is not None:
                     feed.counters.drop("newer")
+                if self._left is not None and self._left <= 0:
+                    self._enough.set()  # other sources may give nothing for ever
         except BaseException as error:  # noqa: BLE001  raised when no other source is left
             self._fail(feed, error)
         finally:

@@ -41,8 +41,9 @@ def annotate(
     if region is not None:
         left, top, width, height = region
         corners = (left, top), (left + width - 1, top + height - 1)
-        cv2.rectangle(canvas, *corners, _GLASS, 3)  # seen on bright pictures too
-        cv2.rectangle(canvas, *corners, _ACCENT, 1)
+        line_px = max(1, text_px // 12)
+        cv2.rectangle(canvas, *corners, _GLASS, line_px + 2)  # seen on bright pictures too
+        cv2.rectangle(canvas, *corners, _ACCENT, line_px)
     if isinstance(prediction, Classification):
         if labels:
             _draw_labels(canvas, prediction, text_px)

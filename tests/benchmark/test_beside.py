@@ -16,7 +16,7 @@ def test_every_line_with_a_rate_is_taken_by_its_name():
         says(
             "decode alone      820.5 frames/s",
             "hello",
-            "Model API async: 106 frames/s",
+            "Model API: 106 frames/s",
             "12 frames/s",
         )
     )

@@ -119,3 +119,15 @@ def test_a_rate_is_each_sources_own(together):
     _, feeds, _ = together(*sources, policy=Policy(fps=1e-6))
     assert [feed.counters.inferred for feed in feeds] == [1, 1]
     assert [feed.counters.dropped for feed in feeds] == [{"rate": 19}] * 2
+
+
+def test_enough_frames_end_a_run_though_another_camera_gives_nothing(together):
+    never = threading.Event()
+    _, feeds, total = together(
+        ListSource([never], live=True, name="dead"),
+        endless("well", 0.001),
+        policy=Policy(frames=20),
+    )
+    never.set()
+    assert total.captured == 20
+    assert feeds[0].counters.captured == 0
