@@ -23,6 +23,8 @@ class Backoff:
 
     scale: float = 1.0
     failures: int = 0
+    taken_s: float = 0.0
+    """The rung of the last wait, before jitter and scale."""
     _random: random.Random = field(default_factory=random.Random, repr=False)
 
     def failed(self, *, after_s: float = 0.0, slow: bool = False) -> float:
@@ -32,9 +34,9 @@ class Backoff:
         """
         if after_s >= HEALTHY_S * self.scale:
             self.failures = 0
-        rung = CAP_S if slow else self.rung_s
+        self.taken_s = CAP_S if slow else self.rung_s
         self.failures += 1
-        return rung * self.scale * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+        return self.taken_s * self.scale * self._random.uniform(1 - _JITTER, 1 + _JITTER)
 
     @property
     def rung_s(self) -> float:

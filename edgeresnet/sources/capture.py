@@ -189,7 +189,6 @@ class CaptureSource:
                 self._kill()
                 if not opened:
                     raise Fault("timeout", f"no answer in {self._patience.open_s:g} s")
-                self._enter("stalled", "stalled")
                 raise Fault("stalled", "connected, but no new frames")
             child.ring.give_back()
         if self._over():
@@ -234,13 +233,13 @@ class CaptureSource:
         """Say it once a rung, then wait for the next try."""
         slow = fault.slow or (fault.reason == "crashed" and len(self._crashes) >= _CRASHES)
         wait_s = self._backoff.failed(after_s=healthy_s, slow=slow)
-        told = f"{fault.reason} {slow or self._backoff.rung_s}"
-        self._enter("backoff", fault.reason, redact(fault.what))
+        told = f"{fault.reason} {self._backoff.taken_s}"
+        stalled = fault.reason == "stalled"
+        self._enter("stalled" if stalled else "backoff", fault.reason, redact(fault.what))
         if told != self._told:
             hint = f" ({fault.hint})" if fault.hint else ""
-            _log.warning(
-                "%s: %s; trying again in %.0f s", self.name, redact(fault.what + hint), wait_s
-            )
+            what = redact(fault.what + hint)
+            _log.warning("%s: %s; trying again in %.2g s", self.name, what, wait_s)
         self._told = told
         if self._over(wait_s):
             raise _Gone

@@ -37,8 +37,7 @@ def connect(order: Order) -> Grabbed:
         stream = container.streams.video[0]
         stream.thread_type = "SLICE"  # threads for frames would keep some of them back
         stream.codec_context.flags |= Flags.low_delay
-        rate = stream.guessed_rate or stream.average_rate
-        yield Opened(float(rate) if rate and rate < 1000 else None)
+        yield Opened(_rate(container, stream))
         lasts = order.place.startswith("http") and bool(container.duration)
         pace = _Pace() if lasts else None
         for frame, came_ns in _frames(container, stream):
@@ -51,9 +50,19 @@ def connect(order: Order) -> Grabbed:
             yield Ended()
 
 
+def _rate(container: InputContainer, stream: VideoStream) -> float | None:
+    """Frames a second; None for MJPEG, of which FFmpeg says 25 whatever it is."""
+    rate = stream.average_rate
+    if "mjpeg" not in container.format.name:
+        rate = stream.guessed_rate or rate
+    return float(rate) if rate and rate < 1000 else None
+
+
 def _open(order: Order) -> InputContainer:
     options = {
         "fflags": "nobuffer",
+        "analyzeduration": "1000000",  # in µs; left alone it listens for 5 s and more
+        "fpsprobesize": "2",
         "protocol_whitelist": _WHITELIST,
         "rtsp_transport": str(order.options.get("transport", "tcp")),
         "max_delay": "500000",
