@@ -102,7 +102,8 @@ class RunStatus:
     def troubles(self) -> tuple[str, ...]:
         """A line for each source and sink that is not well; empty when all is."""
         sources = (
-            f"source {one.name}: {one.health.state}"
+            f"source {one.name}: "
+            + ("the picture is frozen" if one.health.frozen else one.health.state)
             + (f" ({one.health.reason})" if one.health.reason else "")
             for one in self.sources
             if one.health.state not in ("live", "ended") or one.health.frozen

@@ -28,9 +28,7 @@ from edgeresnet.sources import SCHEMES, SourceUri, open_source, parse_source
         ("rtsp://cam/a?channel=1", SourceUri("rtsp", "rtsp://cam/a?channel=1")),
         (
             "http://cam/v?fps=5&roi=0,0,2,2&pwd=a%20b&as=door",
-            SourceUri(
-                "http", "http://cam/v?fps=5&pwd=a%20b", {"roi": "0,0,2,2", "as": "door"}
-            ),
+            SourceUri("http", "http://cam/v?fps=5&pwd=a%20b", {"roi": "0,0,2,2", "as": "door"}),
         ),
     ],
 )
