@@ -37,7 +37,8 @@ class Feed:
 
 
 Taken: TypeAlias = tuple[Feed, Frame, int]
-"""A frame, where it is from, and the nanoseconds that it took to come out of the source."""
+"""A frame, where it is from, and the nanoseconds that reading it took; 0 of a live source, which
+is waited for and decoded elsewhere."""
 
 
 class Rate:
@@ -150,7 +151,7 @@ class Intake:
             if not self._one_more():
                 return
             feed.counters.capture()
-            yield frame, time.perf_counter_ns() - start
+            yield frame, 0 if feed.source.live else time.perf_counter_ns() - start
 
     def _one_more(self) -> bool:
         """Whether this frame is still one of those that the run is for."""

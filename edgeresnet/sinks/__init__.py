@@ -3,6 +3,7 @@
 ::
 
     jsonl:-   jsonl:out.jsonl   csv:out.csv   video:out.mp4   images:FOLDER   web:8080
+    mqtt://HOST/TOPIC   mqtts://HOST/TOPIC   webhook:https://HOST/PATH
 
 ``-`` is the standard output. ``jsonl:`` and ``csv:`` append to a file that is there; ``video:``
 and ``images:`` refuse to replace anything without ``force``.
@@ -26,8 +27,11 @@ SCHEMES = {
     "csv": "edgeresnet.sinks.csv",
     "images": "edgeresnet.sinks.images",
     "jsonl": "edgeresnet.sinks.jsonl",
+    "mqtt": "edgeresnet.sinks.mqtt",
+    "mqtts": "edgeresnet.sinks.mqtts",
     "video": "edgeresnet.sinks.video",
     "web": "edgeresnet.sinks.web",
+    "webhook": "edgeresnet.sinks.webhook",
 }
 """Scheme to the module whose ``open_place`` opens it."""
 

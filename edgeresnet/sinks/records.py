@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from edgeresnet.core.schema import Schema
 
 SCHEMA = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_STEP_NS = 10_000_000
+"""A smaller change of the wall clock is the measure's own error, or will be a step some day."""
+_AT_ONCE_NS = 1_000_000
 
 
 class LabelEntry(Schema):
@@ -43,7 +46,7 @@ class PredictionLine(Schema):
     name: str | None = None
     """The picture's file, when each frame has its own."""
     captured_at: AwareDatetime
-    """UTC, from the wall clock as it was when the sink was opened."""
+    """UTC, by the wall clock as it was when the line was written."""
     captured_ns: int
     """The monotonic clock of the machine: compare lines with it, not with ``captured_at``."""
     age_ms: float = Field(ge=0)
@@ -61,20 +64,39 @@ class PredictionLine(Schema):
         return self
 
 
-@dataclass(frozen=True)
-class WallClock:
-    """Monotonic times as UTC; one offset for all, so that the wall clock may jump meanwhile."""
+def _measured() -> int:
+    """Nanoseconds from the monotonic to the wall clock."""
+    for _ in range(3):
+        before = time.monotonic_ns()
+        now = time.time_ns()
+        after = time.monotonic_ns()
+        if after - before < _AT_ONCE_NS:  # else another program ran in between
+            break
+    return now - (before + after) // 2
 
-    offset_ns: int
+
+class WallClock:
+    """Monotonic times as UTC, by the wall clock as it is when asked.
+
+    A device without a clock of its own starts in 1970 and is set later: a step of the wall clock
+    is followed. Between steps one offset serves, so that the intervals are the true ones.
+    """
+
+    def __init__(self, offset_ns: Callable[[], int] = _measured) -> None:
+        self._measure = offset_ns
+        self._offset_ns = offset_ns()
 
     @staticmethod
     def now() -> WallClock:
-        """A clock that is right at this moment."""
-        return WallClock(time.time_ns() - time.monotonic_ns())
+        """The clock of this machine."""
+        return WallClock()
 
     def utc(self, monotonic_ns: int) -> str:
         """``2026-01-31T12:00:00.123Z``."""
-        moment = _EPOCH + timedelta(microseconds=(monotonic_ns + self.offset_ns) // 1000)
+        offset_ns = self._measure()
+        if abs(offset_ns - self._offset_ns) >= _STEP_NS:
+            self._offset_ns = offset_ns
+        moment = _EPOCH + timedelta(microseconds=(monotonic_ns + self._offset_ns) // 1000)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

@@ -15,7 +15,7 @@ from edgeresnet.core.schema import parse
 from edgeresnet.sinks.records import PredictionLine, WallClock, record
 
 PIXELS = np.zeros((6, 8, 3), np.uint8)
-CLOCK = WallClock(offset_ns=1_790_000_000_000_000_000)
+CLOCK = WallClock(lambda: 1_790_000_000_000_000_000)
 CATS = Classification((Label(281, "tabby", 0.93), Label(282, "tiger cat", np.float32(0.07))))
 BOXES = Detections(
     np.array([[1, 2, 3.125, 4]], np.float32),
@@ -59,13 +59,26 @@ def test_a_frame_with_a_file_carries_its_name():
 
 
 def test_wall_time_is_utc_with_milliseconds():
-    assert WallClock(0).utc(1_234_567_890) == "1970-01-01T00:00:01.234Z"
-    assert WallClock(10**18).utc(5_999_999) == "2001-09-09T01:46:40.005Z"
+    assert WallClock(lambda: 0).utc(1_234_567_890) == "1970-01-01T00:00:01.234Z"
+    assert WallClock(lambda: 10**18).utc(5_999_999) == "2001-09-09T01:46:40.005Z"
 
 
 def test_a_clock_taken_now_is_right_now():
     shown = datetime.fromisoformat(WallClock.now().utc(time.monotonic_ns())[:-1] + "+00:00")
     assert abs((datetime.now(timezone.utc) - shown).total_seconds()) < 60
+
+
+def test_a_clock_that_is_set_while_running_is_right_from_then_on():
+    offsets = iter([0, 0, 10**18, 10**18, 9 * 10**17])
+    clock = WallClock(lambda: next(offsets))
+    years = [clock.utc(captured_ns)[:4] for captured_ns in (0, 1, 2, 3)]
+    assert years == ["1970", "2001", "2001", "1998"]
+
+
+def test_the_error_of_a_measure_does_not_shift_the_lines():
+    offsets = iter([10**18, 10**18 + 4_000_000, 10**18 - 4_000_000])
+    clock = WallClock(lambda: next(offsets))
+    assert [clock.utc(0)[19:], clock.utc(1_000_000)[19:]] == [".000Z", ".001Z"]
 
 
 def test_one_offset_serves_every_line_so_that_intervals_are_true():

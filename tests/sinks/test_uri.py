@@ -1,7 +1,7 @@
 import pytest
 
 from edgeresnet.core.errors import UsageError
-from edgeresnet.sinks import SinkUri, open_sink, parse_sink, writes_stdout
+from edgeresnet.sinks import SCHEMES, SinkUri, open_sink, parse_sink, writes_stdout
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,8 @@ from edgeresnet.sinks import SinkUri, open_sink, parse_sink, writes_stdout
         ("csv:/tmp/a:b.csv", SinkUri("csv", "/tmp/a:b.csv")),
         ("video:out.mp4", SinkUri("video", "out.mp4")),
         ("images:some folder", SinkUri("images", "some folder")),
+        ("mqtt://host:1883/a?every=1", SinkUri("mqtt", "//host:1883/a?every=1")),
+        ("webhook:https://host/path?x=1", SinkUri("webhook", "https://host/path?x=1")),
     ],
 )
 def test_a_sink_is_taken_apart(text, uri):
@@ -22,7 +24,7 @@ def test_a_sink_is_taken_apart(text, uri):
     ("text", "hint"),
     [
         ("josnl:-", "did you mean 'jsonl'?"),
-        ("xyz:-", "known: csv, images, jsonl, video"),
+        ("xyz:-", f"known: {', '.join(SCHEMES)}"),
         ("out.jsonl", "did you mean jsonl:out.jsonl?"),
         ("out.csv", "did you mean csv:out.csv?"),
         ("out.mp4", "did you mean video:out.mp4?"),
