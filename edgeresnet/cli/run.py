@@ -56,6 +56,10 @@ if TYPE_CHECKING:
 @click.option(
     "--require-source", is_flag=True, help="Exit 6 when no source has given a frame after 10 s."
 )
+@click.option(
+    "--errors", type=PATH, help="A line of JSON for each picture or frame that cannot be read."
+)
+@click.option("--strict", is_flag=True, help="Exit 6 in the end when one could not be read.")
 @shared
 def command(
     bundle: Path,
@@ -63,6 +67,8 @@ def command(
     sources: tuple[str, ...],
     sinks: tuple[str, ...],
     require_source: bool,
+    errors: Path | None,
+    strict: bool,
     as_json: bool,
     quiet: bool,
     debug: bool,  # noqa: ARG001
@@ -90,6 +96,8 @@ def command(
                 policy=app.policy,
                 stop=ends.stop,
                 force=force,
+                errors=errors,
+                strict=strict,
                 on_result=status.show,
                 watcher=_watcher(notifier, status, ends, quiet=quiet, require=require_source),
             )

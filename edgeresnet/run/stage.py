@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
 import cv2
 
 from edgeresnet.core.bundle import read_bundle
-from edgeresnet.core.errors import UsageError
+from edgeresnet.core.errors import DeviceError, UsageError
 from edgeresnet.core.protocols import Mode, Sink
 from edgeresnet.core.secrets import redact
 from edgeresnet.core.status import RunStatus
@@ -25,7 +27,9 @@ from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, predictions
 from edgeresnet.flow.watch import Watch
 from edgeresnet.sinks import open_sink, writes_stdout
+from edgeresnet.sinks.lines import Lines
 from edgeresnet.sources import open_source
+from edgeresnet.sources.shots import Loss
 
 Watcher: TypeAlias = Callable[[Callable[[], RunStatus]], AbstractContextManager[object]]
 """Gets the function that tells how the run is doing; entered while it runs."""
@@ -41,6 +45,8 @@ def run(
     policy: Policy | None = None,
     stop: threading.Event | None = None,
     force: bool = False,
+    errors: Path | None = None,
+    strict: bool = False,
     on_result: Callable[[RunReport, Result], None] = lambda _report, _result: None,
     watcher: Watcher = lambda _status: nullcontext(),
 ) -> RunReport:
@@ -48,8 +54,10 @@ def run(
 
     A live source loses frames that a newer one overtakes, and alone is loaded for latency; files,
     and several sources, are loaded for throughput, and files lose none. Setting ``stop`` ends the
-    run with its report. A sink that fails in a run that has only files ends when the others have
-    had everything, and what it raised is raised then.
+    run with its report. Each picture or frame of a file that cannot be read is a line of
+    ``errors``; with ``strict`` one of them is a device error, once all the others are done. A sink
+    that fails in a run that has only files gets nothing more, and what it raised is raised when
+    the others have had everything.
     """
     stop, policy = stop or threading.Event(), policy or Policy()
     texts = [sources] if isinstance(sources, str) else list(sources)
@@ -58,8 +66,9 @@ def run(
     verified = read_bundle(Path(bundle))
     with ExitStack() as stack:
         report = RunReport()
+        lost = stack.enter_context(_losses(errors))
         opened_sources = [
-            stack.enter_context(open_source(text, index=index, stop=stop))
+            stack.enter_context(open_source(text, index=index, stop=stop, on_loss=lost))
             for index, text in enumerate(texts)
         ]
         report.feeds = tuple(Feed(one, Counters(total=report.counters)) for one in opened_sources)
@@ -94,7 +103,23 @@ def run(
     for outlet in report.sinks:
         if outlet.error is not None:
             raise outlet.error
+    unread = sum(report.counters.dropped.get(reason, 0) for reason in ("unreadable", "corrupt"))
+    if strict and unread:
+        raise DeviceError(
+            f"{unread} of {report.counters.captured} pictures or frames could not be read",
+            hint="which ones, with --errors FILE.jsonl; without --strict they are only counted",
+        )
     return report
+
+
+@contextmanager
+def _losses(path: Path | None) -> Generator[Callable[[Loss], None] | None]:
+    """Writes a line for each loss."""
+    if path is None:
+        yield None
+        return
+    with closing(Lines(str(path))) as lines:
+        yield lambda loss: lines.write(json.dumps(asdict(loss), ensure_ascii=False))
 
 
 def _hand_out(result: Result, sinks: Sequence[Outlet]) -> None:

@@ -29,6 +29,7 @@ from edgeresnet.sources.terms import Terms
 
 if TYPE_CHECKING:
     from edgeresnet.core.protocols import FrameSource
+    from edgeresnet.sources.shots import Loss
 
 SCHEMES = {
     "camera": "edgeresnet.sources.camera",
@@ -108,18 +109,26 @@ def open_source(
     index: int = 0,
     stop: threading.Event | None = None,
     patience: Patience | None = None,
+    on_loss: Callable[[Loss], None] | None = None,
 ) -> AbstractContextManager[FrameSource]:
     """Open what ``text`` names; leaving the context releases it.
 
     A wrong scheme or option is refused by this call, a wrong place on entering the context; a
     live source that is not there is no error: it is tried again for ever. Setting ``stop`` ends the
     source after the frame it is at. ``index`` is the source's position among the sources of a run:
-    from 1 on it makes the name unique (``clip.mp4-1``).
+    from 1 on it makes the name unique (``clip.mp4-1``). ``on_loss`` is told of each picture or
+    frame of a file that cannot be read.
     """
     uri = parse_source(text)
     what = f"source {uri.scheme}://"
     own = {key: value for key, value in uri.options.items() if key not in _OF_ALL}
-    terms = Terms(index, stop or threading.Event(), patience or Patience(), auth=_auth(uri, what))
+    terms = Terms(
+        index,
+        stop or threading.Event(),
+        patience or Patience(),
+        auth=_auth(uri, what),
+        on_loss=on_loss,
+    )
     if name := uri.options.get("as", ""):
         if not _NAME.fullmatch(name):
             raise UsageError(f"{what}: as={name!r}: letters, digits and ._- make a name, up to 64")

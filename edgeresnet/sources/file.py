@@ -72,6 +72,7 @@ def _opened(place: str, options: Options, terms: Terms) -> Generator[ShotSource]
         live=options.fps is not None,
         fps=options.fps or fps,
         paced=options.fps is not None,
+        on_loss=terms.on_loss,
     )
 
 

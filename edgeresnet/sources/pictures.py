@@ -44,7 +44,7 @@ def pictures(paths: Sequence[Path], *, tell: bool = True) -> Shots:
             pixels = read_picture(path)
         except EdgeError as error:
             reason = error.what
-            yield Lost("unreadable", reason if tell else "")
+            yield Lost("unreadable", reason if tell else "", str(path))
             continue
         good += 1
         yield Shot(pixels, str(path))

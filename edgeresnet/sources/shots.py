@@ -35,6 +35,20 @@ class Lost:
     """One word; the key in ``dropped``."""
     what: str = ""
     """One line for the log; empty when this was said before."""
+    name: str = ""
+    """The file, when each shot has its own."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A picture or frame of a file that gave no prediction, and why."""
+
+    source: str
+    name: str
+    """The picture's file; empty for a frame of a video."""
+    frame: int
+    reason: str
+    what: str
 
 
 Shots: TypeAlias = Generator[Shot | Lost, None, None]
@@ -55,6 +69,8 @@ class ShotSource:
     """Whether to hold frames back to ``fps``, as a camera would."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Reason to number of shots lost before they were frames; each used up an index."""
+    on_loss: Callable[[Loss], None] | None = None
+    """Told of each of them."""
 
     def __iter__(self) -> Iterator[Frame]:
         captured_ns = 0
@@ -63,6 +79,8 @@ class ShotSource:
             for index, shot in enumerate(shots):
                 if isinstance(shot, Lost):
                     self.dropped[shot.reason] = self.dropped.get(shot.reason, 0) + 1
+                    if self.on_loss is not None:
+                        self.on_loss(Loss(self.name, shot.name, index, shot.reason, shot.what))
                     if shot.what:
                         _log.warning("%s: %s", self.name, shot.what)
                     if self.stop.is_set():

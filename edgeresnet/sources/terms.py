@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgeresnet.sources.patience import Patience
+from edgeresnet.sources.shots import Loss
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Terms:
     """What the user calls it; empty: the source finds a name."""
     auth: str = field(default="", repr=False)
     """Reference to ``user:password``, as :func:`~edgeresnet.core.secrets.secret_from` reads it."""
+
+    on_loss: Callable[[Loss], None] | None = None
+    """Told of each picture or frame of a file that cannot be read."""
 
     def named(self, base: str) -> str:
         """The user's name, or ``base``, printable and short, made unique by the position."""

@@ -211,3 +211,45 @@ def test_standard_output_has_one_writer(given, as_json, refused):
             check_stdout(given, as_json=as_json)
     else:
         check_stdout(given, as_json=as_json)
+
+
+@pytest.fixture
+def mixed_pictures(tmp_path):
+    """A folder of forty pictures and four that are none."""
+    import cv2
+
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for index in range(40):
+        cv2.imwrite(str(folder / f"{index:02}.jpg"), grey(index, (12, 16)))
+    whole = (folder / "00.jpg").read_bytes()
+    for name, data in {
+        "cut.jpg": whole[: len(whole) // 3],
+        "empty.png": b"",
+        "page.jpg": b"<html>no</html>",
+        "x.png": b"\x89PNG\r\n\x1a\n" + bytes(50),
+    }.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_bad_pictures_are_told_one_a_line_and_the_others_are_done(bench, mixed_pictures, tmp_path):
+    errors = tmp_path / "errors.jsonl"
+    report = run(bench.bundle, str(mixed_pictures), ["list:a"], errors=errors)
+    assert report.counters.as_json()["dropped"] == {"unreadable": 4}
+    assert len(bench.sinks["a"].frames) == 40
+    told = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert [line["name"].rpartition("/")[2] for line in told] == [
+        "cut.jpg",
+        "empty.png",
+        "page.jpg",
+        "x.png",
+    ]
+    assert {line["reason"] for line in told} == {"unreadable"}
+    assert all(line["what"] for line in told)
+
+
+def test_with_strict_a_bad_picture_is_an_error_after_all_the_others(bench, mixed_pictures):
+    with pytest.raises(DeviceError, match="4 of 44 pictures or frames could not be read"):
+        run(bench.bundle, str(mixed_pictures), ["list:a"], strict=True)
+    assert len(bench.sinks["a"].frames) == 40
