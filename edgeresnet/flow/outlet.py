@@ -20,7 +20,7 @@ PICTURES, FACTS = 4, 256
 """Places in the queue of a sink that wants pixels, and of one that does not."""
 _FAILURES = 5
 """In a row, before a live run's sink is left alone for a while."""
-_FLUSH_S = 4.0
+_FLUSH_S = 2.5
 """What a sink of a live run gets to finish in."""
 
 _log = logging.getLogger("edgeresnet")

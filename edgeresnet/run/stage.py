@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,8 +15,7 @@ import cv2
 
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import DeviceError, UsageError
-from edgeresnet.core.protocols import Mode, Sink
-from edgeresnet.core.secrets import redact
+from edgeresnet.core.protocols import Mode
 from edgeresnet.core.status import RunStatus
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.intake import Feed
@@ -26,6 +25,7 @@ from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, predictions
 from edgeresnet.flow.watch import Watch
+from edgeresnet.run.outlets import open_outlets
 from edgeresnet.sinks import open_sink, writes_stdout
 from edgeresnet.sinks.lines import Lines
 from edgeresnet.sources import open_source
@@ -33,8 +33,6 @@ from edgeresnet.sources.shots import Loss
 
 Watcher: TypeAlias = Callable[[Callable[[], RunStatus]], AbstractContextManager[object]]
 """Gets the function that tells how the run is doing; entered while it runs."""
-
-_log = logging.getLogger("edgeresnet")
 
 
 def run(
@@ -85,12 +83,8 @@ def run(
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
         watch = Watch(report)
         fps = next((rate for one in opened_sources if (rate := getattr(one, "fps", None))), None)
-        for text in sinks:
-            sink = stack.enter_context(
-                open_sink(text, model=report.model, fps=fps, force=force, status=watch.status)
-            )
-            outlet = stack.enter_context(_outlet(text, sink, live=any_live))
-            report.sinks = (*report.sinks, outlet)
+        open_one = partial(open_sink, model=report.model, fps=fps, force=force, status=watch.status)
+        report.sinks = stack.enter_context(open_outlets(sinks, open_one, live=any_live))
         stack.enter_context(watcher(watch.status))
         # closed before the sinks, the engine and the sources, also when a sink fails
         results = stack.enter_context(closing(predictions(report.feeds, opened, policy, stop)))
@@ -139,17 +133,6 @@ def _nobody_listens(sinks: Sequence[Outlet]) -> bool:
     return bool(failed) and (
         len(failed) == len(sinks) or any(isinstance(error, BrokenPipeError) for error in failed)
     )
-
-
-@contextmanager
-def _outlet(text: str, sink: Sink, *, live: bool) -> Generator[Outlet]:
-    """The sink's thread, ended before the sink is closed."""
-    outlet = Outlet(redact(text), sink, live=live)
-    try:
-        yield outlet
-    finally:
-        if not outlet.end():
-            _log.warning("sink %s: did not finish in time and is left behind", outlet.name)
 
 
 def _check_names(feeds: Sequence[Feed]) -> None:

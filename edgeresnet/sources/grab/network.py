@@ -123,6 +123,8 @@ def _packets(
         except av.error.InvalidDataError:
             packets = container.demux(stream)
             continue
+        except IndexError:  # PyAV, when a stream was added on the way
+            return
         except (av.FFmpegError, OSError) as error:
             said = getattr(error, "strerror", "") or type(error).__name__
             raise Fault("closed", f"the stream broke off: {said}") from None

@@ -14,7 +14,7 @@ def test_a_thousand_resets_are_a_thousand_reconnects_and_leave_nothing(
     view, site, web, films, flat
 ):
     """The child is kept, and what it took for one connection is free for the next."""
-    small = [films.jpeg(films.picture(index, (32, 24))) for index in range(5)]
+    small = [films.jpeg(films.picture(index, (32, 24))) for index in range(3)]
     site.answer = web.mjpeg(small, fps=10_000, then=web.cut)
     viewer = view(site.url(), scale=1e-6)
     viewer.until(lambda: viewer.health.reconnects > 50)
@@ -38,7 +38,7 @@ def test_frames_flow_after_many_short_connections(view, site, web, jpegs):
 @pytest.mark.parametrize("end", ["close", "cut"])
 def test_a_live_stream_that_ends_is_connected_again(view, site, web, films, jpegs, end):
     site.answer = web.mjpeg(jpegs, fps=200, then=getattr(web, end))
-    viewer = view(site.url(), scale=0.1)
+    viewer = view(site.url())
     viewer.loses_it("closed")
     viewer.until(lambda: viewer.health.reconnects > 1)
     assert not viewer.ended
@@ -101,7 +101,7 @@ def test_a_child_that_dies_is_replaced_and_how_it_died_is_told(view, told, numbe
 
 
 def test_five_crashes_in_a_minute_take_the_slow_rung(view):
-    scale = 0.05
+    scale = 0.03
     viewer = view("synthetic://32x24?count=0&fps=100", scale=scale)
     for crash in range(1, 6):
         viewer.gets(1)

@@ -34,7 +34,6 @@ def test_an_mjpeg_stream_may_change_its_size_too(view, site, web, films):
     [
         {"layout": "yuv444p"},
         {"fps": 10},
-        {"codec": "mpeg2video"},
         {"codec": "libx265"},
     ],
     ids=lambda change: "-".join(map(str, change.values())),
@@ -46,7 +45,7 @@ def test_another_codec_rate_or_layout_costs_one_reconnect_at_most(view, site, we
         web.stream(films.film(FRAMES) + second * 4, 2, then=web.hang),
         web.stream(second * 40, 30, then=web.hang),
     )
-    viewer = view(site.url(), stall_s=1.5)
+    viewer = view(site.url(), stall_s=1.0)
     viewer.until(lambda: LARGE in sizes(viewer))
     viewer.gets(20)
     assert viewer.health.attempts <= 2
@@ -67,7 +66,7 @@ def test_damage_is_counted_not_given_and_the_stream_goes_on(view, site, web, fil
         ),
         web.stream(films.film(250, LARGE), 10, then=web.hang),
     )
-    viewer = view(site.url())
+    viewer = view(site.url(), stall_s=1.0)
     viewer.until(lambda: LARGE in sizes(viewer))
     viewer.gets(10)
     assert viewer.source.dropped["corrupt"] > 0
@@ -130,8 +129,8 @@ def test_strange_times_neither_stop_a_stream_nor_make_latency_negative(
 
 @pytest.mark.parametrize("kind", ["back", "forth", "wrap"])
 def test_a_film_with_strange_times_does_not_wait_for_hours(view, site, web, films, kind):
-    site.answer = web.file(strange(films, kind, 40))
+    site.answer = web.file(strange(films, kind, 30))
     viewer = view(site.url("/clip.ts"))
     viewer.until(lambda: viewer.ended)
-    assert len(viewer.seen) == 40
+    assert len(viewer.seen) == 30
     assert viewer.health.attempts == 1, viewer.healths
