@@ -14,7 +14,7 @@ def test_a_thousand_resets_are_a_thousand_reconnects_and_leave_nothing(
     view, site, web, films, flat
 ):
     """The child is kept, and what it took for one connection is free for the next."""
-    small = [films.jpeg(films.picture(index, (32, 24))) for index in range(3)]
+    small = [films.jpeg(films.picture(index, (32, 24))) for index in range(5)]
     site.answer = web.mjpeg(small, fps=10_000, then=web.cut)
     viewer = view(site.url(), scale=1e-6)
     viewer.until(lambda: viewer.health.reconnects > 50)
