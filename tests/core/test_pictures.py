@@ -193,6 +193,43 @@ def test_a_bomb_is_refused(tmp_path, first):
     assert "100 million pixels" in hint
 
 
+def _jpeg_bomb(side):
+    """A JPEG of a few hundred bytes that says it has ``side`` squared pixels."""
+    data = bytearray(cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = side.to_bytes(2, "big") * 2
+    return bytes(data)
+
+
+_WHAT_IT_TOOK = """
+import resource, time
+from edgeresnet.core.pictures import decode_picture
+data = Path(sys.argv[1]).read_bytes()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before, begin = peak(), time.monotonic()
+try:
+    decode_picture(data, "bomb")
+except UsageError:
+    print(peak() - before, time.monotonic() - begin)
+"""
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_bomb_is_refused_before_it_takes_memory_or_time(tmp_path, kind):
+    file = tmp_path / f"bomb.{kind}"
+    file.write_bytes(_bomb(20_000) if kind == "png" else _jpeg_bomb(60_000))
+    found = subprocess.run(
+        [sys.executable, "-c", _DECODE + _WHAT_IT_TOOK, str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    megabytes, seconds = map(float, found.stdout.splitlines()[-1].split())
+    assert megabytes < 50
+    assert seconds < 2  # half a second on a machine of one's own; decoding takes seven
+
+
 def test_pictures_are_known_by_their_names(tmp_path):
     known = ["a.jpg", "B.JPEG", "c.Png", "d.bmp", "e.webp", "f.tif", "g.tiff", "h.ppm", "i.x.jpg"]
     others = ["a.txt", "jpg", ".jpg", ".hidden.jpg", "a.jpg.part", "a.json", ""]

@@ -88,6 +88,19 @@ def test_unreadable_pictures_are_left_out_counted_and_named(folder, caplog):
     assert "9.jpg" in said[1]
 
 
+def test_a_batch_of_a_thousand_with_every_kind_of_damage_is_read_to_its_end(tmp_path, caplog):
+    good = cv2.imencode(".png", np.full((4, 6, 3), 7, np.uint8))[1].tobytes()
+    flipped = good[:20] + bytes(byte ^ 0x55 for byte in good[20:30]) + good[30:]
+    bad = (b"", good[:30], b"<html>not found</html>", flipped)
+    for number in range(1000):
+        data = bad[number // 10 % 4] if number % 10 == 3 else good
+        (tmp_path / f"{number:03}.png").write_bytes(data)
+    frames, source = read(tmp_path)
+    assert [frame.index for frame in frames] == [n for n in range(1000) if n % 10 != 3]
+    assert source.dropped == {"unreadable": 100}
+    assert len(caplog.records) == 100
+
+
 def test_pictures_without_one_readable_are_an_error(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "b.jpg").write_bytes(b"y")

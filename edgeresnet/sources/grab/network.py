@@ -52,17 +52,16 @@ def connect(order: Order) -> Grabbed:
 
 def _rate(container: InputContainer, stream: VideoStream) -> float | None:
     """Frames a second; None for MJPEG, of which FFmpeg says 25 whatever it is."""
-    rate = stream.average_rate
-    if "mjpeg" not in container.format.name:
-        rate = stream.guessed_rate or rate
+    if container.format.name in ("mjpeg", "mpjpeg"):
+        return None
+    rate = stream.guessed_rate or stream.average_rate
     return float(rate) if rate and rate < 1000 else None
 
 
 def _open(order: Order) -> InputContainer:
     options = {
         "fflags": "nobuffer",
-        "analyzeduration": "1000000",  # in µs; left alone it listens for 5 s and more
-        "fpsprobesize": "2",
+        "analyzeduration": "10000",  # in µs; left alone it listens for 5 s and more
         "protocol_whitelist": _WHITELIST,
         "rtsp_transport": str(order.options.get("transport", "tcp")),
         "max_delay": "500000",

@@ -95,6 +95,19 @@ def test_a_damaged_picture_of_an_mjpeg_stream_is_counted_and_the_next_is_fine(
     assert viewer.source.dropped.get("corrupt", 0) >= 10
 
 
+def test_a_picture_that_says_it_is_huge_is_one_lost_picture(view, site, web, jpegs, flat):
+    bomb = bytearray(jpegs[0])
+    size = bomb.index(b"\xff\xc0") + 5
+    bomb[size : size + 4] = (30_000).to_bytes(2, "big") * 2
+    site.answer = web.mjpeg([*jpegs, bytes(bomb), *jpegs * 20], fps=50)
+    viewer = view(site.url())
+    viewer.gets(5)
+    with flat(100, viewer.source.child_pid):
+        viewer.gets(40)
+    assert viewer.source.dropped == {"corrupt": 1}
+    assert viewer.health.attempts == 1
+
+
 TICKS = 3600
 LONG, SOON, LATE = 200, 20, 100
 """Frames of a film, and where its times go wrong: while it is opened, and later."""
