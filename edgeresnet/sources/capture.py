@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from select import POLLIN, poll
 from typing import Any
 
@@ -96,7 +96,8 @@ class CaptureSource:
     def start(self) -> None:
         """Start the child now, which takes a moment, so that it is there when frames are wanted."""
         if self._child is None:
-            self._child = Child(self._order)
+            with suppress(OSError):  # tried again, and said, when frames are wanted
+                self._child = Child(self._order)
 
     def close(self) -> None:
         """End the child, whatever it is doing, and the iteration with it."""
@@ -158,6 +159,8 @@ class CaptureSource:
             elif "lost" in message:
                 heard = time.monotonic() if message["lost"] == "overrun" else heard
                 self._lose(str(message["lost"]), str(message["what"]))
+                if time.monotonic() > heard + limit_s:  # nothing but losses
+                    raise self._hung(opened=opened)
             elif "said" in message:
                 _log.warning("%s: %s", self.name, redact(str(message["said"])))
             elif "ended" in message:
@@ -167,30 +170,29 @@ class CaptureSource:
                 raise Fault(str(message["fault"]), str(message["what"]), hint=hint)
 
     def _order_child(self) -> Child:
-        if self._child is None:
-            self._child = Child(self._order)
         try:
-            self._child.connect()
+            child = self._child = self._child or Child(self._order)
+        except OSError as error:
+            raise Fault("error", f"no capture process: {error.strerror or error}") from None
+        try:
+            child.connect()
         except OSError:
-            raise self._crashed(self._child) from None
-        return self._child
+            raise self._crashed(child) from None
+        return child
 
     def _next(
         self, child: Child, deadline: float, *, opened: bool
     ) -> tuple[Pixels, int] | dict[str, Any] | None:
         """The next message before ``deadline``; when there is none the child is replaced."""
-        child.ring.give_back()
         watched = poll()
         watched.register(child.link, POLLIN)
+        child.attend()
         while not watched.poll(_STOP_CHECK_S * 1000):
             if self._over():
                 raise _Gone
             if time.monotonic() > deadline:
-                self._kill()
-                if not opened:
-                    raise Fault("timeout", f"no answer in {self._patience.open_s:g} s")
-                raise Fault("stalled", "connected, but no new frames")
-            child.ring.give_back()
+                raise self._hung(opened=opened)
+            child.attend()
         if self._over():
             raise _Gone
         try:
@@ -198,12 +200,20 @@ class CaptureSource:
         except (EOFError, ValueError, OSError):
             raise self._crashed(child) from None
 
+    def _hung(self, *, opened: bool) -> Fault:
+        """There was no frame for too long: the child is replaced, whatever else it says."""
+        self._kill()
+        if not opened:
+            return Fault("timeout", f"no answer in {self._patience.open_s:g} s")
+        return Fault("stalled", "connected, but no new frames")
+
     def _crashed(self, child: Child) -> Fault:
         """The child is gone: how it went, and how often that happened lately."""
+        how = child.how_it_ends()
         self._kill()
         now = time.monotonic()
         self._crashes = [t for t in self._crashes if now - t < _CRASHES_S] + [now]
-        return Fault("crashed", f"the capture process ended: {child.how_it_ended()}")
+        return Fault("crashed", f"the capture process ended: {how}")
 
     def _frame(self, pixels: Pixels, captured_ns: int) -> Frame:
         now = time.monotonic_ns()

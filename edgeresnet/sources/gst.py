@@ -12,7 +12,7 @@ from edgeresnet.core.errors import UsageError
 from edgeresnet.core.schema import Schema, nearest, parse
 from edgeresnet.sources.capture import CaptureSource, captured
 from edgeresnet.sources.grab import Order
-from edgeresnet.sources.grab.gst import TEMPLATES
+from edgeresnet.sources.grab.gst import TEMPLATES, rate
 from edgeresnet.sources.terms import Terms
 
 
@@ -49,4 +49,4 @@ def open_place(
             )
     order = Order("gst", place, chosen.model_dump(), open_s=terms.patience.open_s)
     name = terms.named(f"csi-{chosen.sensor}" if place == "csi" else f"gst-{place}")
-    return captured(order, name, terms, fps=float(chosen.fps))
+    return captured(order, name, terms, fps=rate(place, order.options))

@@ -6,8 +6,10 @@ is the camera's and stays in the URL. User and password come by reference: ``aut
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from itertools import takewhile
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -43,10 +45,12 @@ def open_place(
         raise UsageError(f"source {parts.scheme}://: no host", hint="rtsp://HOST:PORT/PATH")
     secret = _secret(parts.username, parts.password, terms)
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    for key, value in (part.partition("=")[::2] for part in parts.query.split("&")):
+    for text in (*parts.query.split("&"), *re.split("[/&;]", parts.path)):
+        key, _, value = text.partition("=")
         if value and any(word in key.lower() for word in _PASSWORDS):
             Secret(unquote(value))  # known from now on, so that no message shows it
-    where = "-".join(word for word in (host, str(port or ""), *parts.path.split("/")) if word)
+    plainly = takewhile(lambda word: not set(word) & set("=&;@"), parts.path.split("/"))
+    where = "-".join(word for word in (host, str(port or ""), *plainly) if word)
     name = terms.named("".join(c if c.isalnum() or c in "._-" else "_" for c in where))
     order = Order("network", plain, chosen.model_dump(), secret, terms.patience.open_s)
     return captured(order, name, terms)

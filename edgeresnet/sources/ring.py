@@ -15,6 +15,7 @@ import mmap
 import os
 import socket
 import struct
+import tempfile
 import weakref
 from collections import deque
 from typing import Any
@@ -30,6 +31,16 @@ _FRAME = struct.Struct("<cBqII")
 """Kind, slot, time of capture in ns, height, width."""
 _LARGEST = 16 << 10
 _LARGEST_FRAME = 16384 * 16384 * 3
+
+
+def _anonymous_file() -> int:
+    """Descriptor of an empty file in memory that has no name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("edgeresnet-frames", os.MFD_CLOEXEC)
+    # Pythons that were built for an old C library do not know the call
+    folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  unlinked at once
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.dup(file.fileno())
 
 
 class Writer:
@@ -79,7 +90,7 @@ class Writer:
 
     def _make(self, shape: tuple[int, ...]) -> None:
         size = int(np.prod(shape))
-        file = os.memfd_create("edgeresnet-frames", os.MFD_CLOEXEC)
+        file = _anonymous_file()
         try:
             os.ftruncate(file, size * SLOTS)
             memory = mmap.mmap(file, size * SLOTS)

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -40,12 +40,18 @@ TEMPLATES = {
     f"nvv4l2decoder ! nvvidconv ! {_RAW}",
 }
 """Name, as in ``gst://NAME``, to the pipeline; every one ends in BGRx pixels."""
-_SAID = 2000
+_SAID, _MOST_SAID = 2000, 1 << 20
 
 
-def pipeline(name: str, options: Mapping[str, Any]) -> list[str]:
+def pipeline(name: str, options: Mapping[str, Any], descriptor: int) -> list[str]:
     """The arguments of ``gst-launch-1.0``: each element and each of its properties is one."""
-    return [part.format(**options) for part in f"{TEMPLATES[name]} ! fdsink fd=1".split()]
+    words = f"{TEMPLATES[name]} ! fdsink fd={descriptor}".split()
+    return [part.format(**options) for part in words]
+
+
+def rate(name: str, options: Mapping[str, Any]) -> float | None:
+    """Frames a second, where the template asks for a rate."""
+    return float(options["fps"]) if "{fps}" in TEMPLATES[name] else None
 
 
 def connect(order: Order) -> Grabbed:
@@ -54,27 +60,33 @@ def connect(order: Order) -> Grabbed:
     if launch is None:
         raise Fault("invalid", f"{LAUNCH} is not installed", hint="apt install gstreamer1.0-tools")
     height, width = int(order.options["height"]), int(order.options["width"])
-    with TemporaryFile() as said:
-        process = subprocess.Popen(  # noqa: S603  a fixed template
-            [launch, "-q", *pipeline(order.place, order.options)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            env={**os.environ, "GST_DEBUG_NO_COLOR": "1"},
-        )
-        assert process.stdout is not None
+    ours, theirs = os.pipe()  # not its standard output: NVIDIA's elements print there
+    with TemporaryFile("a+b") as said, os.fdopen(ours, "rb", buffering=0) as pixels:
         try:
-            yield Opened(float(order.options["fps"]))
-            yield from _frames(process.stdout, height, width)
+            process = subprocess.Popen(  # noqa: S603  a fixed template
+                [launch, "-q", *pipeline(order.place, order.options, theirs)],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                pass_fds=(theirs,),
+                env={**os.environ, "GST_DEBUG_NO_COLOR": "1"},
+            )
+        finally:
+            os.close(theirs)
+        try:
+            yield Opened(rate(order.place, order.options))
+            for shot in _frames(pixels, height, width):
+                yield shot
+                if os.fstat(said.fileno()).st_size > _MOST_SAID:
+                    said.truncate(0)  # a warning for each bad picture, for months
             process.wait()
             raise Fault("closed", f"GStreamer ended: {_last_words(said)}")
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
 
 
-def _frames(pipe: IO[bytes], height: int, width: int) -> Grabbed:
+def _frames(pipe: IO[bytes], height: int, width: int) -> Iterator[Shot]:
     raw = np.empty((height, width, 4), np.uint8)
     whole = memoryview(raw.reshape(-1).data)
     while True:

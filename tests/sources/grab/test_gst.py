@@ -17,16 +17,16 @@ needs_gst = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("name", gst.TEMPLATES)
-def test_every_template_is_filled_and_ends_in_pixels_on_standard_output(name):
+def test_every_template_is_filled_and_ends_in_pixels_where_they_are_wanted(name):
     url = {"url": "rtsp://cam/x"}
-    words = gst.pipeline(name, {**OPTIONS, **url, "sensor": 3, "fps": 25})
+    words = gst.pipeline(name, {**OPTIONS, **url, "sensor": 3, "fps": 25}, 7)
     assert not any("{" in word for word in words)
-    assert words[-3:] == ["!", "fdsink", "fd=1"]
+    assert words[-3:] == ["!", "fdsink", "fd=7"]
     assert words[-4] == "video/x-raw,format=BGRx,width=1280,height=720"
 
 
 def test_a_csi_camera_is_read_by_its_sensor_number():
-    words = gst.pipeline("csi", {**OPTIONS, "sensor": 1})
+    words = gst.pipeline("csi", {**OPTIONS, "sensor": 1}, 7)
     assert words[:2] == ["nvarguscamerasrc", "sensor-id=1"]
     with open_source("csi://1?width=640&height=480&fps=60") as source:
         assert (source.name, source.fps) == ("csi-1", 60)
@@ -80,6 +80,25 @@ def test_frames_come_in_their_size_and_colours():
     expected = ["bgr", "gr", "bg", "g", "br", "r", "b"]
     found = ["".join(c for c, value in zip("bgr", bar, strict=True) if value > 100) for bar in bars]
     assert found == expected
+
+
+@needs_gst
+def test_what_elements_print_is_no_pixel(tmp_path, monkeypatch):
+    """NVIDIA's camera source prints to its standard output."""
+    chatty = tmp_path / "gst"
+    chatty.write_text(f'#!/bin/sh\necho "GST_ARGUS: hello"\nexec {shutil.which(gst.LAUNCH)} "$@"\n')
+    chatty.chmod(0o755)
+    monkeypatch.setattr(gst.shutil, "which", lambda _name: str(chatty))
+    shots = gst.connect(Order("gst", "test", {**OPTIONS, "width": 64, "height": 48}))
+    next(shots)
+    pixels = next(shots).pixels
+    shots.close()
+    assert pixels[0, 0].min() > 100  # the first bar is white
+
+
+def test_a_rate_is_told_where_it_was_asked_for():
+    assert gst.rate("csi", OPTIONS) == 30
+    assert gst.rate("v4l2", OPTIONS) is None
 
 
 @needs_gst

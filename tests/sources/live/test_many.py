@@ -83,7 +83,7 @@ def test_of_sixteen_cameras_one_that_flaps_disturbs_none_of_the_others(bundle):
     def enough(status):
         *steady, flapping = status.sources
         return (
-            all(one.frames.inferred >= 4 * FPS for one in steady)
+            all(one.frames.inferred >= 3 * FPS for one in steady)
             and flapping.health.reconnects >= 2
         )
 
@@ -123,12 +123,12 @@ def test_the_identity_holds_at_every_moment_of_a_run_whose_camera_flaps(bundle):
         report = balanced(
             run(
                 bundle,
-                "synthetic://32x24?count=0&fps=200&fail=60",
-                policy=Policy(frames=150),
+                "synthetic://32x24?count=0&fps=200&fail=40",
+                policy=Policy(frames=60),
                 watcher=watcher,
             )
         )
-    assert report.counters.captured >= 150
+    assert report.counters.captured >= 60
     for status in seen:
         for frames in (status.frames, *(one.frames for one in status.sources)):
             assert frames.captured == frames.inferred + sum(frames.dropped.values())
