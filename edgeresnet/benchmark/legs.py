@@ -6,8 +6,9 @@ import threading
 import time
 from contextlib import closing
 
-from edgeresnet.core.errors import UsageError
+from edgeresnet.core.errors import DeviceError, UsageError
 from edgeresnet.core.protocols import Session
+from edgeresnet.core.secrets import redact
 from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.intake import Feed
 from edgeresnet.flow.opening import OpenBundle
@@ -18,6 +19,7 @@ from edgeresnet.sources import open_source
 from edgeresnet.sources.shots import ticks
 from edgeresnet.tasks import make_task
 
+FIRST_FRAME_S = 15.0
 _SETTLES_S = 0.5
 """Of a live leg, which begins with a camera that is just being opened."""
 
@@ -55,7 +57,7 @@ def decode_and_prepare(opened: OpenBundle, source: str, seconds: float) -> float
             if time.perf_counter() > end:
                 break
     if count == 0:
-        raise UsageError(f"--source {source} gave no frames")
+        raise UsageError(f"--source {redact(source)} gave no frames")
     return (time.process_time() - start) / count * 1e3
 
 
@@ -77,24 +79,39 @@ def end_to_end(opened: OpenBundle, source: str, seconds: float) -> tuple[RunRepo
         return report, time.process_time() - begin
 
 
-def live(opened: OpenBundle, source: str, seconds: float) -> RunReport:
-    """A run from a live source; its first half second does not count for the times."""
+def live(opened: OpenBundle, source: str, seconds: float) -> tuple[RunReport, float]:
+    """A run from a live source, and how many frames a second that gave.
+
+    Its first half second does not count for the times. One that gives no frame in
+    :data:`FIRST_FRAME_S` is a device error.
+    """
     stop = threading.Event()
     report = RunReport(model=opened.bundle.manifest.model)
     with open_source(source, stop=stop) as frames:
-        feed, settled, timer = Feed(frames, report.counters), 0.0, None
+        feed, settled = Feed(frames, report.counters), 0.0
+        timer = threading.Timer(FIRST_FRAME_S, stop.set)
+        timer.start()
+        begin = time.monotonic()
         try:
             with closing(predictions([feed], opened, Policy(), stop)) as results:
                 for result in results:
                     now = time.monotonic()
-                    if timer is None:
-                        settled = now + min(_SETTLES_S, seconds / 4)
+                    if not settled:
+                        timer.cancel()
+                        begin, settled = now, now + min(_SETTLES_S, seconds / 4)
                         timer = threading.Timer(settled - now + seconds, stop.set)
                         timer.start()
                     if now >= settled:
                         report.add(result)
         finally:
-            if timer is not None:
-                timer.cancel()
-                timer.join()
-    return report
+            timer.cancel()
+            timer.join()
+        if not settled:
+            ask = getattr(frames, "health", None)
+            why = ask().detail or ask().reason if ask is not None else ""
+            raise DeviceError(
+                f"{redact(source)} gave no frame in {FIRST_FRAME_S:g} s"
+                + (f": {why}" if why else "")
+            )
+        told = getattr(frames, "fps", None)
+        return report, told or report.counters.captured / (time.monotonic() - begin)

@@ -19,6 +19,7 @@ from edgeresnet.benchmark.legs import decode_and_prepare, end_to_end, live, one_
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Mode
+from edgeresnet.core.secrets import redact
 from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.alternate import runs_per_second
 from edgeresnet.flow.counters import Counters
@@ -66,17 +67,15 @@ class BenchmarkReport:
         """The benchmark report of the README."""
         data = {
             "model": self.model,
-            "source": self.source,
+            "source": redact(self.source),
             "live": self.live,
             "frames": self.frames.as_json(),
             "engine": {
-                "fps": round(self.engine_fps, 2),
+                **({} if self.live else {"fps": round(self.engine_fps, 2)}),
                 "latency_ms": self.engine_latency.as_json(),
             },
             "fps": round(self.end_to_end_fps, 2),
-            "of_engine": round(self.end_to_end_fps / max(self.engine_fps, 1e-9), 3),
-            "bound_fps": round(self.bound_fps, 2),
-            "of_bound": round(self.end_to_end_fps / max(self.bound_fps, 1e-9), 3),
+            **({} if self.live else self._beside_bounds()),
             "decode_prepare_ms": round(self.prepare_ms, 3),
             "latency_ms": self.latency.as_json(),
             "stages_ms": dict(self.stages_ms),
@@ -94,6 +93,13 @@ class BenchmarkReport:
                 for name, rate in self.beside.items()
             }
         return data
+
+    def _beside_bounds(self) -> dict[str, float]:
+        return {
+            "of_engine": round(self.end_to_end_fps / max(self.engine_fps, 1e-9), 3),
+            "bound_fps": round(self.bound_fps, 2),
+            "of_bound": round(self.end_to_end_fps / max(self.bound_fps, 1e-9), 3),
+        }
 
 
 @dataclass
@@ -140,7 +146,7 @@ def benchmark(
     keep_freed_memory()
     cv2.setNumThreads(1)
     with open_source(source) as looked_at:
-        is_live, fps = looked_at.live, getattr(looked_at, "fps", None)
+        is_live = looked_at.live
     legs = LIVE_LEGS if is_live else LEGS
     leg_s = max(seconds / (ROUNDS * legs), 0.2)
     with ExitStack() as stack:
@@ -154,8 +160,9 @@ def benchmark(
             warm = round_ > 0
             into, span = (found, leg_s) if warm else (_Rounds(), min(leg_s, 0.3))
             if is_live:
+                report, fps = live(one, source, span)
+                into.add(report)
                 _merge(into.engine_latency, one_session(one.sessions[0], feeds, span, fps))
-                into.add(live(one, source, span))
             else:
                 _file_round(into, one, many, source, feeds, span)
             for command in beside if warm else ():
@@ -187,7 +194,7 @@ def _report(
     fps = statistics.median(found.fps)
     if not fps:
         raise UsageError(
-            f"{source} gave too few frames to tell a rate in {leg_s:.1f} s",
+            f"{redact(source)} gave too few frames to tell a rate in {leg_s:.1f} s",
             hint="more --seconds, or FILE?loop=1 for a short file",
         )
     cores = int(fingerprint()["cores"] or 1)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeresnet.cli.console import print_json, say
 from edgeresnet.cli.options import PATH, shared
-from edgeresnet.core.errors import EdgeError, UsageError
+from edgeresnet.cli.signals import Signals
+from edgeresnet.cli.watching import Systemd, systemd, watching
+from edgeresnet.core.errors import DeviceError, EdgeError, UsageError
 
 if TYPE_CHECKING:
     from edgeresnet.core.status import RunStatus
     from edgeresnet.flow.report import RunReport
     from edgeresnet.flow.stream import Result
     from edgeresnet.run.config import App
+
+_REQUIRED_S = 10.0
 
 
 @click.command(
@@ -76,40 +78,46 @@ def command(
     **options: Any,
 ) -> None:
     """Stream frames through BUNDLE until the sources end, Ctrl-C or SIGTERM."""
-    from edgeresnet.run.notify import Notifier
     from edgeresnet.run.stage import check_stdout, run
 
     def wanted() -> App:
         return _wanted(bundle, sources, sinks, options)
 
+    signals = Signals(wanted if bundle.suffix == ".toml" else None)
     app = wanted()
     check_stdout(app.sinks, as_json=as_json)
-    notifier = Notifier()
-    while True:
-        ends = _Ends(wanted if bundle.suffix == ".toml" else None)
-        status = _Label(quiet=quiet, labels=not app.sinks and not as_json)
-        with ends.handled():
-            report = run(
-                app.bundle,
-                app.sources,
-                app.sinks,
-                policy=app.policy,
-                stop=ends.stop,
-                force=force,
-                errors=errors,
-                strict=strict,
-                on_result=status.show,
-                watcher=_watcher(notifier, status, ends, quiet=quiet, require=require_source),
-            )
-        if ends.error is not None:
-            raise ends.error
-        if ends.reloaded is None:
-            break
-        app = ends.reloaded
-        check_stdout(app.sinks, as_json=as_json)
-        for line in summary(report):
-            say(line, quiet=quiet)
-        say(f"{bundle} was read again")
+    before: App | None = None
+    with systemd() as told, signals.handled():
+        while True:
+            label = _Label(quiet=quiet, labels=not app.sinks and not as_json)
+            watch = _Watch(told, label, signals, quiet=quiet, require=require_source)
+            try:
+                report = run(
+                    app.bundle,
+                    app.sources,
+                    app.sinks,
+                    policy=app.policy,
+                    stop=signals.stop,
+                    force=force,
+                    errors=errors,
+                    strict=strict,
+                    on_result=label.show,
+                    watcher=watch.over,
+                )
+            except EdgeError as error:
+                if before is None or watch.began:
+                    raise
+                say(f"not reloaded, the run goes on as it was: {error}")
+                app, before = before, None
+                continue
+            if watch.error is not None:
+                raise watch.error
+            if signals.reloaded is None:
+                break
+            before, app = app, signals.again()
+            for line in summary(report):
+                say(line, quiet=quiet)
+            say(f"{bundle} was read again")
     if as_json:
         print_json(report.as_json())
     else:
@@ -146,88 +154,43 @@ def _wanted(
     return app
 
 
-def _watcher(
-    notifier: Any, label: _Label, ends: _Ends, *, quiet: bool, require: bool
-) -> Callable[[Callable[[], RunStatus]], AbstractContextManager[None]]:
-    from edgeresnet.cli.watching import watching
+class _Watch:
+    """What looks at one run while it lasts."""
+
+    def __init__(
+        self, told: Systemd, label: _Label, signals: Signals, *, quiet: bool, require: bool
+    ) -> None:
+        self.began = False
+        """Whether everything was opened."""
+        self.error: EdgeError | None = None
+        self._told, self._label, self._signals = told, label, signals
+        self._quiet, self._require = quiet, require
 
     @contextmanager
-    def watch(status: Callable[[], RunStatus]) -> Generator[None]:
-        notifier.ready()
-        timer = threading.Timer(_REQUIRED_S, ends.check_source, (status,)) if require else None
-        if timer is not None:
-            timer.daemon = True
+    def over(self, status: Callable[[], RunStatus]) -> Generator[None]:
+        """Tell systemd and a person how it goes; end it when a required source does not come."""
+        self.began = True
+        timer = threading.Timer(_REQUIRED_S, self._check_source, (status,))
+        timer.daemon = True
+        if self._require:
             timer.start()
-        with watching(status, notifier, label.text, quiet=quiet):
+        self._told.began(status)
+        with watching(status, self._label.text, quiet=self._quiet):
             try:
                 yield
             finally:
-                if ends.reloaded is None:
-                    notifier.stopping()
-                else:
-                    notifier.reloading()
-                if timer is not None:
-                    timer.cancel()
+                timer.cancel()
+                self._told.ends(again=self._signals.reloaded is not None)
 
-    return watch
-
-
-_REQUIRED_S = 10.0
-
-
-class _Ends:
-    """What ends a run before its sources do: a signal, or a source that was required."""
-
-    def __init__(self, read_again: Callable[[], App] | None) -> None:
-        self.stop = threading.Event()
-        self.reloaded: App | None = None
-        self.error: EdgeError | None = None
-        self._read_again = read_again
-
-    @contextmanager
-    def handled(self) -> Generator[None]:
-        """The first Ctrl-C or SIGTERM ends the run with its summary, the second the process.
-
-        The second is left to the system, which also ends what hangs in a driver. SIGHUP reads the
-        configuration again; a bad one is told, and the run goes on as it was.
-        """
-        ending = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._end) for number in ending}
-        if self._read_again is not None:
-            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop.set()
-        self.reloaded = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-
-    def _reload(self, _number: int, _frame: FrameType | None) -> None:
-        assert self._read_again is not None
-        try:
-            self.reloaded = self._read_again()
-        except EdgeError as error:
-            say(f"not reloaded, the run goes on as it was: {error}")
-        else:
-            self.stop.set()
-
-    def check_source(self, status: Callable[[], RunStatus]) -> None:
-        """End the run with an error when no source has given a frame."""
+    def _check_source(self, status: Callable[[], RunStatus]) -> None:
         now = status()
         if now.frames.captured + now.frames.in_flight:
             return
-        from edgeresnet.core.errors import DeviceError
-
         found = "; ".join(
             f"{one.name}: {one.health.detail or one.health.state}" for one in now.sources
         )
         self.error = DeviceError(f"no source gave a frame in {_REQUIRED_S:.0f} s: {found}")
-        self.stop.set()
+        self._signals.stop.set()
 
 
 class _Label:
@@ -274,7 +237,7 @@ def summary(report: RunReport) -> list[str]:
             lost = ", ".join(f"{count} {reason}" for reason, count in sorted(sink.dropped.items()))
             lines.append(
                 f"  sink {sink.name}: {sink.delivered} of {sink.accepted} delivered, "
-                f"{sink.waiting} kept for later, dropped: {lost or 'none'}, {sink.errors} errors"
+                f"{sink.waiting} still waiting, dropped: {lost or 'none'}, {sink.errors} errors"
             )
     if report.recompiled:
         lines.append(f"the engine was compiled wrongly {report.recompiled} times and redone")

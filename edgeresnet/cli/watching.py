@@ -20,34 +20,76 @@ _REDRAW_S, _LINE_S, _TICK_S = 0.25, 60.0, 1.0
 _COLOURS = {"live": "green", "ended": "dim", "connecting": "yellow"}
 
 
+class Systemd:
+    """Tells systemd what every run of this process does, the time between two of them included."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._status: Callable[[], RunStatus] | None = None
+
+    def began(self, status: Callable[[], RunStatus]) -> None:
+        """A run has begun."""
+        self._status = status
+        self._notifier.ready()
+
+    def ends(self, *, again: bool) -> None:
+        """It comes to its end, to begin ``again`` with another configuration or for good."""
+        self._status = None
+        if again:
+            self._notifier.reloading()
+        else:
+            self._notifier.stopping()
+
+    def tell(self) -> None:
+        """Feed the watchdog unless frames wait and nothing becomes of them; say how it goes."""
+        status = self._status
+        if status is None:  # opening or closing, which has limits of its own
+            self._notifier.progress(0, waiting=False)
+            return
+        now = status()
+        done = now.frames.inferred + now.frames.dropped.get("stale", 0)
+        self._notifier.progress(done, waiting=now.frames.in_flight > 0)
+        self._notifier.status(line(now))
+
+
+@contextmanager
+def systemd() -> Generator[Systemd]:
+    """Speak to systemd, if it is there, while the block runs."""
+    from edgeresnet.run.notify import Notifier
+
+    told = Systemd(Notifier())
+    with _on_a_thread(lambda over: _every(_TICK_S, told.tell, over)):
+        yield told
+
+
 @contextmanager
 def watching(
-    status: Callable[[], RunStatus], notifier: Notifier, label: Callable[[], str], *, quiet: bool
+    status: Callable[[], RunStatus], label: Callable[[], str], *, quiet: bool
 ) -> Generator[None]:
-    """Tell systemd, and a person unless ``quiet``, while the block runs."""
+    """Tell a person how the run goes, unless ``quiet``, while the block runs."""
+    if quiet:
+        yield
+        return
+    show = _rewrite if sys.stderr.isatty() else _lines
+    with _on_a_thread(lambda over: show(status, label, over)):
+        yield
+
+
+@contextmanager
+def _on_a_thread(work: Callable[[threading.Event], None]) -> Generator[None]:
     over = threading.Event()
-    threads = [threading.Thread(target=_tell_systemd, args=(status, notifier, over), daemon=True)]
-    if not quiet:
-        show = _rewrite if sys.stderr.isatty() else _lines
-        threads.append(threading.Thread(target=show, args=(status, label, over), daemon=True))
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=work, args=(over,), name="watching", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         over.set()
-        for thread in threads:
-            thread.join()
+        thread.join()
 
 
-def _tell_systemd(
-    status: Callable[[], RunStatus], notifier: Notifier, over: threading.Event
-) -> None:
-    while not over.wait(_TICK_S):
-        now = status()
-        done = now.frames.inferred + now.frames.dropped.get("stale", 0)
-        notifier.progress(done, any(one.health.state == "live" for one in now.sources))
-        notifier.status(line(now))
+def _every(seconds: float, tell: Callable[[], None], over: threading.Event) -> None:
+    while not over.wait(seconds):
+        tell()
 
 
 def _lines(

@@ -110,11 +110,11 @@ class Task(Protocol):
 class Sink(Protocol):
     """Where predictions go. Opened as a context manager; closing flushes.
 
-    ``put`` and closing are called on one thread of the sink's own, in the order of the frames; a
-    sink may be slow or raise without anyone else noticing. A sink with an attribute ``pixels`` that
-    is False gets frames in black, which cost nothing to keep waiting. One that delivers later, from
-    a spool, has ``delivery()`` that returns a :class:`~edgeresnet.core.status.SinkStatus` of what
-    became of all that was put.
+    ``put`` is called on a thread of the sink's own, in the order of the frames, and closing when
+    that has ended; a sink may be slow or raise without anyone else noticing. A sink with an
+    attribute ``pixels`` that is False gets frames in black, which cost nothing to keep waiting. One
+    that delivers later, from a spool, has ``delivery()`` that returns a
+    :class:`~edgeresnet.core.status.SinkStatus` of what became of all that was put.
     """
 
     def put(self, frame: Frame, prediction: Prediction) -> None: ...

@@ -90,7 +90,7 @@ class Intake:
     def __iter__(self) -> Iterator[Taken]:
         while not self._stop.is_set() and (taken := self._next()) is not None:
             yield taken
-        if self._failures:
+        if self._failures and not (self._stop.is_set() or self._enough.is_set()):
             raise self._failures[0]
 
     @contextmanager
@@ -130,6 +130,8 @@ class Intake:
                 self._files.pop(self._turn)
                 self._fail(feed, error)
             else:
+                if self._left is not None and self._left <= 0:
+                    self._enough.set()
                 return feed, frame, decode_ns
         if not self._live:
             return None

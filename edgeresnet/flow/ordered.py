@@ -11,7 +11,11 @@ R = TypeVar("R")
 
 
 def ordered(
-    workers: Sequence[Callable[[T], R]], items: Iterator[T], *, ahead: int | None = None
+    workers: Sequence[Callable[[T], R]],
+    items: Iterator[T],
+    *,
+    ahead: int | None = None,
+    leave: Callable[[], None] = lambda: None,
 ) -> Generator[R]:
     """Apply ``workers`` to ``items``, each worker on a thread of its own; results in item order.
 
@@ -19,7 +23,8 @@ def ordered(
     that goes on with it, one at a time: no queue, no hand-over, and no thread more than there is
     work for. ``ahead`` bounds the items taken but not yet consumed, by default twice the workers.
     What an item or a worker raises is raised here, after the results before it. Closing the
-    iterator ends the threads after their current item.
+    iterator ends the threads after their current item; ``leave`` is called first, and must end the
+    wait of one that is taking an item which may never come.
     """
     if not workers:
         raise ValueError("nobody to do the work")
@@ -33,6 +38,7 @@ def ordered(
     try:
         yield from state.results()
     finally:
+        leave()
         state.stop()
         for thread in threads:
             thread.join()

@@ -20,8 +20,8 @@ PICTURES, FACTS = 4, 256
 """Places in the queue of a sink that wants pixels, and of one that does not."""
 _FAILURES = 5
 """In a row, before a live run's sink is left alone for a while."""
-_FLUSH_S = 2.5
-"""What a sink of a live run gets to finish in."""
+_FLUSH_S, _STOP_CHECK_S = 2.5, 0.1
+"""What a sink of a live run, or of one that is stopped, gets to finish in."""
 
 _log = logging.getLogger("edgeresnet")
 
@@ -34,13 +34,24 @@ class Outlet:
     and a sink that raises is tried again, after a while when it keeps failing.
     """
 
-    def __init__(self, name: str, sink: Sink, *, live: bool, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        *,
+        live: bool,
+        stop: threading.Event | None = None,
+        scale: float = 1.0,
+    ) -> None:
         self.name = name
         self.pixels: bool = getattr(sink, "pixels", True)
         """Whether it looks at the pixels."""
         self.error: BaseException | None = None
         """Why it is given nothing more."""
+        self.left_behind: object = None
+        """Kept as long as the thread hangs: the sink, which nobody may close meanwhile."""
         self._sink, self._live = sink, live
+        self._stop = stop or threading.Event()
         self._room = PICTURES if self.pixels else FACTS
         self._waiting: deque[tuple[Frame, Prediction]] = deque()
         self._changed = threading.Condition()
@@ -56,10 +67,8 @@ class Outlet:
         """Hand over one prediction; raises nothing, and waits only in a run that loses nothing."""
         with self._changed:
             self._accepted += 1
-            if not self._live:
-                self._changed.wait_for(
-                    lambda: len(self._waiting) < self._room or self.error is not None
-                )
+            while not (self._live or self._roomy() or self._stop.is_set()):
+                self._changed.wait(_STOP_CHECK_S)
             if self.error is not None:
                 self._drop("failed")
                 return
@@ -70,12 +79,22 @@ class Outlet:
             self._changed.notify_all()
 
     def end(self) -> bool:
-        """Have the sink take what is waiting; whether it did in time."""
+        """Have the sink take what is waiting; whether it did in time.
+
+        In a run that loses nothing it has all the time it needs, until the run is stopped.
+        """
         with self._changed:
             self._ending = True
             self._changed.notify_all()
-        self._thread.join(_FLUSH_S if self._live else None)
+        left_s = _FLUSH_S
+        while self._thread.is_alive() and left_s > 0:
+            self._thread.join(_STOP_CHECK_S)
+            if self._live or self._stop.is_set():
+                left_s -= _STOP_CHECK_S
         return not self._thread.is_alive()
+
+    def _roomy(self) -> bool:
+        return len(self._waiting) < self._room or self.error is not None
 
     def status(self) -> SinkStatus:
         """What became of all that was put; from any thread."""

@@ -71,17 +71,15 @@ def predictions(
     leaving = threading.Event()
     intake = Intake(feeds, fps=policy.fps, frames=policy.frames, stop=stop, leaving=leaving)
     try:
-        with intake.capturing(), closing(ordered(workers, iter(intake))) as results:
-            try:
-                for feed, result in results:
-                    age_ms = (result.done_ns - result.frame.captured_ns) / 1e6
-                    if policy.max_age_ms is not None and age_ms > policy.max_age_ms:
-                        feed.counters.drop("stale")
-                        continue
-                    feed.counters.infer()
-                    yield result
-            finally:
-                leaving.set()  # first: a worker may be waiting for a frame that never comes
+        taken = ordered(workers, iter(intake), leave=leaving.set)
+        with intake.capturing(), closing(taken) as results:
+            for feed, result in results:
+                age_ms = (result.done_ns - result.frame.captured_ns) / 1e6
+                if policy.max_age_ms is not None and age_ms > policy.max_age_ms:
+                    feed.counters.drop("stale")
+                    continue
+                feed.counters.infer()
+                yield result
     finally:
         for feed in feeds:
             feed.counters.settle(dict(getattr(feed.source, "dropped", {})))

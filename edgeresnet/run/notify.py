@@ -22,7 +22,7 @@ class Notifier:
         self._address = ("\0" + path[1:] if path[:1] == "@" else path) if known else ""
         self._every_s = _watchdog_s() / 2
         self._pinged = float("-inf")
-        self._inferred: int | None = None
+        self._done: int | None = None
         self._lock = threading.Lock()
 
     def ready(self) -> None:
@@ -42,16 +42,16 @@ class Notifier:
         line = " ".join(redact(text).split()).encode("utf-8", "replace")[:_LONGEST]
         self._tell(f"STATUS={line.decode('utf-8', 'ignore')}")
 
-    def progress(self, inferred: int, any_live: bool) -> None:
-        """Feed the watchdog, unless a source is live and nothing was inferred since last time."""
+    def progress(self, done: int, *, waiting: bool) -> None:
+        """Feed the watchdog, unless frames are waiting and none was done since last time."""
         now = time.monotonic()
         with self._lock:
             if not self._every_s or now - self._pinged < self._every_s:
                 return
-            if any_live and inferred == self._inferred:
+            if waiting and done == self._done:
                 return
             if self._tell("WATCHDOG=1"):
-                self._pinged, self._inferred = now, inferred
+                self._pinged, self._done = now, done
 
     def _tell(self, text: str) -> bool:
         """Whether it was sent. Nobody is waited for: a run does not hang because systemd does."""

@@ -17,7 +17,11 @@ _log = logging.getLogger("edgeresnet")
 
 @contextmanager
 def open_outlets(
-    texts: Sequence[str], opened: Callable[[str], AbstractContextManager[Sink]], *, live: bool
+    texts: Sequence[str],
+    opened: Callable[[str], AbstractContextManager[Sink]],
+    *,
+    live: bool,
+    stop: threading.Event | None = None,
 ) -> Generator[tuple[Outlet, ...]]:
     """Every sink with its thread. Leaving the context finishes all of them at the same time.
 
@@ -29,7 +33,8 @@ def open_outlets(
         for text in texts:
             with ExitStack() as stack:
                 sink = stack.enter_context(opened(text))
-                made.append((Outlet(redact(text), sink, live=live), stack.pop_all()))
+                outlet = Outlet(redact(text), sink, live=live, stop=stop)
+                made.append((outlet, stack.pop_all()))
         yield tuple(outlet for outlet, _ in made)
     finally:
         failures = _close(made)
@@ -43,8 +48,10 @@ def _close(made: Sequence[tuple[Outlet, ExitStack]]) -> list[BaseException]:
     error = sys.exc_info()
 
     def close(outlet: Outlet, stack: ExitStack) -> None:
-        if not outlet.end():
+        if not outlet.end():  # it is still in there: closing it now would be a second hand on it
             _log.warning("sink %s: did not finish in time and is left behind", outlet.name)
+            outlet.left_behind = stack
+            return
         try:
             stack.__exit__(*error)
         except BaseException as caught:  # noqa: BLE001  raised by the caller

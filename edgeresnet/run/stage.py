@@ -82,9 +82,9 @@ def run(
         )
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
         watch = Watch(report)
-        fps = next((rate for one in opened_sources if (rate := getattr(one, "fps", None))), None)
+        fps = None if any_live else getattr(opened_sources[0], "fps", None)
         open_one = partial(open_sink, model=report.model, fps=fps, force=force, status=watch.status)
-        report.sinks = stack.enter_context(open_outlets(sinks, open_one, live=any_live))
+        report.sinks = stack.enter_context(open_outlets(sinks, open_one, live=any_live, stop=stop))
         stack.enter_context(watcher(watch.status))
         # closed before the sinks, the engine and the sources, also when a sink fails
         results = stack.enter_context(closing(predictions(report.feeds, opened, policy, stop)))

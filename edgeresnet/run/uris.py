@@ -20,7 +20,8 @@ from edgeresnet.sinks import parse_sink
 from edgeresnet.sources import parse_source
 
 _NAME = r"^[a-zA-Z0-9_-]{1,64}$"
-_PLAIN_SINKS = frozenset({"csv", "images", "jsonl", "video"})
+_PLAIN_SINKS = frozenset({"csv", "jsonl"})
+_ONE_RUN_SINKS = frozenset({"images", "video"})
 """Their place is a file name, ``?`` and all; they take no options."""
 _USER = re.compile(r"://[^/?#]*@")
 _MISTYPED_USER = re.compile(r"[A-Za-z]+:/?[^/?#]+:[^/?#]*@")
@@ -137,6 +138,11 @@ def sink_uri(table: dict[str, Any], file: str, number: int) -> WholeUri:
     given = {key: value for key, value in held.items() if value is not None}
     _check_once(given, entry.options, what)
     options = {key: _text(value) for key, value in (given | entry.options).items()}
+    if parsed.scheme in _ONE_RUN_SINKS:
+        raise ProfileError(
+            f"{what}: {parsed.scheme}: is of one run, and refuses what the run before has written",
+            hint="a service is started again and again: jsonl:, csv:, web:, mqtt: or webhook:",
+        )
     if parsed.scheme in _PLAIN_SINKS:
         for key in options:
             raise ProfileError(f"{what}: {key}: {parsed.scheme}: takes none")

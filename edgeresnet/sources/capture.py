@@ -131,7 +131,7 @@ class CaptureSource:
                     healthy_s = time.monotonic() - live_since if live_since else 0.0
                     self._fail(fault, healthy_s)
         except _Gone:
-            self._enter("ended")
+            self._enter("ended", self._reason, self._detail)
         finally:
             self._kill()
 

@@ -3,6 +3,7 @@ import pytest
 from edgeresnet.backends import BACKENDS
 from edgeresnet.benchmark import stage
 from edgeresnet.benchmark.stage import benchmark
+from edgeresnet.core.errors import DeviceError
 from edgeresnet.core.protocols import Mode
 from edgeresnet.testing import FakeBackend, plugged, write_bundle
 
@@ -46,3 +47,15 @@ def test_another_program_has_its_turn_in_each_round(bundle, monkeypatch):
     data = report.as_json()
     assert data["beside"]["other"]["fps"] == 20
     assert data["beside"]["other"]["ours_over_it"] == pytest.approx(data["fps"] / 20, rel=0.01)
+
+
+def test_a_source_that_gives_nothing_is_told_with_its_reason_and_without_its_password(
+    bundle, monkeypatch
+):
+    monkeypatch.setattr("edgeresnet.benchmark.legs.FIRST_FRAME_S", 1.5)
+    with (
+        plugged(BACKENDS, "fake", backend=FakeBackend()),
+        pytest.raises(DeviceError, match=r"gave no frame in 1.5 s.*refuses") as caught,
+    ):
+        benchmark(bundle, source="rtsp://me:geheim@127.0.0.1:9/x", seconds=1)
+    assert "geheim" not in str(caught.value)

@@ -134,6 +134,63 @@ def test_a_bad_reload_keeps_the_run_as_it_was_and_says_why(app):
     assert app.end()[0] == 0
 
 
+def test_a_reload_that_cannot_begin_leaves_the_run_as_it_was(app):
+    app.write(LIVE)
+    app.start()
+    until(app.lines)
+    app.write(LIVE, more="")
+    app.app.write_text(app.app.read_text().replace(str(app.bundle), "/nowhere.bundle"))
+    app.process.send_signal(signal.SIGHUP)
+    until(lambda: "goes on as it was" in app.err.read_text())
+    assert "nowhere.bundle" in app.err.read_text()
+    before = len(app.lines())
+    until(lambda: len(app.lines()) > before + 3)
+    assert app.end()[0] == 0
+
+
+def test_a_sighup_after_sigterm_does_not_begin_again(app):
+    app.write("synthetic://64x48?count=0&fps=20", f"{LIVE}&hang=2&stall=60&as=hangs")
+    app.start()
+    until(app.lines)
+    app.process.send_signal(signal.SIGTERM)
+    app.process.send_signal(signal.SIGHUP)
+    assert app.process.wait(MUST_END_S) == 0
+
+
+@pytest.mark.parametrize("sink", ["video:out.mp4", "images:out"])
+def test_a_sink_of_one_run_is_refused_in_a_file_that_is_run_again_and_again(app, sink):
+    app.write(LIVE)
+    app.app.write_text(app.app.read_text() + f'[[sink]]\nuri = "{sink}"\n')
+    app.start()
+    assert app.process.wait(STARTS_S) == 2
+    assert "of one run" in app.err.read_text()
+
+
+def test_a_reader_that_stalls_cannot_keep_a_run_from_ending(app, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "pipe").open("rb+", buffering=0):  # held open, never read
+        app.out = tmp_path / "pipe"
+        app.write("synthetic://64x48?count=0")
+        app.start("--sink", f"jsonl:{tmp_path}/pipe", "--sink", f"jsonl:{tmp_path}/other.jsonl")
+        until((tmp_path / "other.jsonl").exists)
+        time.sleep(1)
+        code, err = app.end()
+    assert code == 0, err
+    assert "left behind" in err
+    assert IDENTITY.search(err)
+
+
+def test_a_benchmark_of_a_dead_camera_ends_by_a_signal_and_says_why_by_itself(sample_bundle):
+    command = [sys.executable, "-m", "edgeresnet", "benchmark", str(sample_bundle),
+               "--source", "rtsp://127.0.0.1:9/x", "--seconds", "1", "-q"]  # fmt: skip
+    started = time.monotonic()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(MUST_END_S) == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 4 + MUST_END_S
+
+
 def test_a_second_sigterm_ends_at_once(app):
     app.write("synthetic://64x48?count=0&fps=20", f"{LIVE}&hang=2&stall=60&as=hangs")
     app.start()

@@ -180,7 +180,9 @@ def test_a_killed_child_costs_a_run_a_reconnect_and_the_other_camera_nothing(sta
     running = start(f"{CAMERA}&as=one", f"{CAMERA}&as=two")
     running.gives(20)
     victim = next(
-        child for child in running.children if "edgeresnet.sources.child" in child.cmdline()
+        child
+        for child in running.children
+        if "edgeresnet.sources.child" in " ".join(child.cmdline())
     )
     victim.send_signal(signal.SIGSEGV)
     until(lambda: "SIGSEGV" in running.said and "live again" in running.said)

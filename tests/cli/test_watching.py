@@ -2,11 +2,12 @@ import io
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from edgeresnet.cli import watching as module
-from edgeresnet.cli.watching import line, watching
+from edgeresnet.cli.watching import Systemd, line, watching
 from edgeresnet.core.status import Frames, RunStatus, SinkStatus, SourceHealth, SourceStatus
 
 LATENCY = {"p50": 8.4, "p90": 9.0, "p99": 12.25, "max": 20.0}
@@ -29,8 +30,17 @@ class Told:
     def __init__(self):
         self.made, self.said = [], []
 
-    def progress(self, done, live):
-        self.made.append((done, live))
+    def ready(self):
+        self.said.append("READY")
+
+    def reloading(self):
+        self.said.append("RELOADING")
+
+    def stopping(self):
+        self.said.append("STOPPING")
+
+    def progress(self, done, *, waiting):
+        self.made.append((done, waiting))
 
     def status(self, text):
         self.said.append(text)
@@ -42,17 +52,17 @@ def watched(monkeypatch, terminal, found, *, quiet=False):
         def isatty(self):
             return terminal
 
-    stream, told = Stream(), Told()
+    stream = Stream()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "140")
-    for name in ("_REDRAW_S", "_LINE_S", "_TICK_S"):
+    for name in ("_REDRAW_S", "_LINE_S"):
         monkeypatch.setattr(module, name, 0.02)
     before = threading.active_count()
-    with watching(lambda: found, told, lambda: "tabby 93%  ", quiet=quiet):
+    with watching(lambda: found, lambda: "tabby 93%  ", quiet=quiet):
         time.sleep(0.3)
     assert threading.active_count() == before
-    yield stream.getvalue(), told
+    yield stream.getvalue()
 
 
 def test_a_line_tells_figures_and_what_is_not_well():
@@ -63,7 +73,7 @@ def test_a_line_tells_figures_and_what_is_not_well():
 
 
 def test_a_terminal_shows_every_source_and_sink_with_its_state(monkeypatch):
-    with watched(monkeypatch, True, status(WELL, LOST, sinks=[SINK])) as (seen, _):
+    with watched(monkeypatch, True, status(WELL, LOST, sinks=[SINK])) as seen:
         for text in (
             "tabby 93%",
             "door",
@@ -79,24 +89,32 @@ def test_a_terminal_shows_every_source_and_sink_with_its_state(monkeypatch):
 
 
 def test_elsewhere_it_is_lines(monkeypatch):
-    with watched(monkeypatch, False, status(WELL)) as (seen, _):
+    with watched(monkeypatch, False, status(WELL)) as seen:
         lines = seen.splitlines()
         assert len(lines) > 1
         assert set(lines) == {f"tabby 93%  {line(status(WELL))}"}
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_quiet_says_nothing_but_systemd_still_hears(monkeypatch, terminal):
-    with watched(monkeypatch, terminal, status(WELL, LOST), quiet=True) as (seen, told):
+def test_quiet_says_nothing(monkeypatch, terminal):
+    with watched(monkeypatch, terminal, status(WELL, LOST), quiet=True) as seen:
         assert seen == ""
-        assert set(told.made) == {(9, True)}
-        assert set(told.said) == {line(status(WELL, LOST))}
 
 
-def test_results_that_came_too_late_are_progress_too(monkeypatch):
-    found = status(WELL, inferred=2, dropped={"newer": 3, "stale": 5})
-    with watched(monkeypatch, False, found) as (_, told):
-        assert set(told.made) == {(7, True)}
+def test_systemd_hears_of_every_run_and_of_the_time_between_them():
+    told = Told()
+    teller = Systemd(told)
+    teller.tell()  # the engine is being built
+    found = status(WELL, LOST, inferred=2, dropped={"newer": 3, "stale": 5})
+    teller.began(lambda: found)
+    teller.tell()
+    teller.ends(again=True)
+    teller.tell()
+    teller.began(lambda: replace(found, frames=replace(found.frames, in_flight=2)))
+    teller.tell()
+    teller.ends(again=False)
+    assert told.made == [(0, False), (7, False), (0, False), (7, True)]
+    assert told.said == ["READY", line(found), "RELOADING", "READY", line(found), "STOPPING"]
 
 
 def test_a_frozen_picture_is_a_trouble_and_an_ended_file_is_none():

@@ -131,3 +131,19 @@ def test_enough_frames_end_a_run_though_another_camera_gives_nothing(together):
     never.set()
     assert total.captured == 20
     assert feeds[0].counters.captured == 0
+
+
+def test_enough_frames_of_a_file_end_a_run_though_a_camera_gives_nothing(together):
+    never = threading.Event()
+    file = ListSource([grey(1)] * 50, name="file")
+    _, _, total = together(
+        ListSource([never], live=True, name="dead"), file, policy=Policy(frames=10)
+    )
+    never.set()
+    assert total.captured == 10
+
+
+def test_an_earlier_failure_is_not_raised_when_the_run_is_stopped(together):
+    bad = ListSource([OSError("it broke")], name="bad")
+    results, _, _ = together(bad, endless("well", 0.001), until=lambda results: len(results) >= 20)
+    assert len(results) >= 20

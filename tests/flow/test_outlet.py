@@ -180,3 +180,18 @@ def test_what_was_put_is_delivered_waiting_or_dropped_whatever_the_sink_does(fai
     assert (status.accepted, status.waiting) == (count, 0)
     assert status.delivered == len(sink.taken)
     assert sink.taken == sorted(sink.taken)
+
+
+def test_stopping_ends_the_wait_for_a_sink_that_hangs_in_a_run_of_files(monkeypatch):
+    monkeypatch.setattr("edgeresnet.flow.outlet._FLUSH_S", 0.3)
+    gate, stop = threading.Event(), threading.Event()
+    outlet = Outlet("hangs", Recorder(gate=gate), live=False, stop=stop)
+    putter = threading.Thread(target=lambda: [outlet.put(frame(i), LABEL) for i in range(50)])
+    putter.start()
+    until(lambda: outlet.status().waiting == PICTURES + 1)
+    stop.set()
+    putter.join(WAIT_S)
+    assert not putter.is_alive()
+    assert not outlet.end()
+    assert balanced(outlet.status())
+    gate.set()

@@ -85,36 +85,36 @@ def test_the_watchdog_is_fed_while_frames_are_inferred(systemd, clock):
     notifier = Notifier()
     fed = []
     for second in range(61):
-        notifier.progress(second * 10, any_live=True)
+        notifier.progress(second * 10, waiting=True)
         fed += [second] if systemd() == ["WATCHDOG=1"] else []
         clock[0] += 1
     assert fed == [0, 15, 30, 45, 60]
 
 
-def test_the_watchdog_is_not_fed_when_a_live_source_leads_to_nothing(systemd, clock):
+def test_the_watchdog_is_not_fed_when_nothing_becomes_of_frames_that_wait(systemd, clock):
     notifier = Notifier()
-    notifier.progress(5, any_live=True)
+    notifier.progress(5, waiting=True)
     for _ in range(4):
         clock[0] += HALF_S
-        notifier.progress(5, any_live=True)
+        notifier.progress(5, waiting=True)
     assert systemd() == ["WATCHDOG=1"]
-    notifier.progress(6, any_live=True)
+    notifier.progress(6, waiting=True)
     assert systemd() == ["WATCHDOG=1"]
 
 
-def test_the_watchdog_is_fed_while_no_source_is_live(systemd, clock):
+def test_the_watchdog_is_fed_while_no_frame_waits(systemd, clock):
     notifier = Notifier()
     for _ in range(4):
-        notifier.progress(0, any_live=False)
+        notifier.progress(0, waiting=False)
         clock[0] += HALF_S
     assert systemd() == ["WATCHDOG=1"] * 4
 
 
 def test_a_count_that_begins_anew_is_progress(systemd, clock):
     notifier = Notifier()
-    notifier.progress(500, any_live=True)
+    notifier.progress(500, waiting=True)
     clock[0] += HALF_S
-    notifier.progress(3, any_live=True)
+    notifier.progress(3, waiting=True)
     assert systemd() == ["WATCHDOG=1"] * 2
 
 
@@ -122,10 +122,10 @@ def test_a_ping_that_could_not_be_sent_is_sent_next_time(systemd, clock, monkeyp
     notifier = Notifier()
     with monkeypatch.context() as patch:
         patch.setattr(notifier, "_address", "/nowhere/notify")
-        notifier.progress(1, any_live=True)
+        notifier.progress(1, waiting=True)
     assert systemd() == []
     clock[0] += 1
-    notifier.progress(1, any_live=True)
+    notifier.progress(1, waiting=True)
     assert systemd() == ["WATCHDOG=1"]
 
 
@@ -142,14 +142,14 @@ def test_a_ping_that_could_not_be_sent_is_sent_next_time(systemd, clock, monkeyp
 def test_without_a_watchdog_of_our_own_there_is_no_ping(systemd, monkeypatch, key, value):
     monkeypatch.setenv(key, value)
     notifier = Notifier()
-    notifier.progress(1, any_live=False)
+    notifier.progress(1, waiting=False)
     notifier.ready()
     assert systemd() == ["READY=1"]
 
 
 def test_a_watchdog_that_names_this_process_counts(systemd, monkeypatch):
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    Notifier().progress(1, any_live=True)
+    Notifier().progress(1, waiting=True)
     assert systemd() == ["WATCHDOG=1"]
 
 
@@ -157,7 +157,7 @@ def all_of(notifier):
     notifier.ready()
     notifier.reloading()
     notifier.status("x\ud800\0y")
-    notifier.progress(1, any_live=True)
+    notifier.progress(1, waiting=True)
     notifier.stopping()
 
 
