@@ -69,7 +69,7 @@ class CaptureSource:
         self._reason = self._detail = self._told = ""
         self._since = time.monotonic()
         self._attempts = self._reconnects = self._index = self._captured_ns = 0
-        self._was_live = self._closed = False
+        self._was_live = self._closed = self._iterating = False
         self._crashes: list[float] = []
         self._still = _Still(terms.patience)
         self._lock = threading.Lock()
@@ -102,7 +102,10 @@ class CaptureSource:
     def close(self) -> None:
         """End the child, whatever it is doing, and the iteration with it."""
         self._closed = True
-        self._kill()
+        if not self._iterating:
+            self._kill()
+        elif (child := self._child) is not None:
+            child.end()  # whoever iterates still looks at its descriptors, and closes them
 
     def _kill(self) -> None:
         child, self._child = self._child, None
@@ -119,7 +122,7 @@ class CaptureSource:
         return True
 
     def __iter__(self) -> Iterator[Frame]:
-        self._index = 0
+        self._index, self._iterating = 0, True
         try:
             while not self._over():
                 live_since = 0.0
@@ -134,6 +137,7 @@ class CaptureSource:
             self._enter("ended", self._reason, self._detail)
         finally:
             self._kill()
+            self._iterating = False
 
     def _connected(self) -> Iterator[Frame]:
         """Connect once, and give frames until something goes wrong, which is a fault."""

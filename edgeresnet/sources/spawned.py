@@ -96,11 +96,15 @@ class Child:
             ended = f"exit {code}"
         return redact(f"{ended}: {words}" if words else ended)
 
-    def kill(self) -> None:
+    def end(self) -> None:
         """End it and whatever it started, at once, whatever it is doing."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
+
+    def kill(self) -> None:
+        """End it and close our end."""
+        self.end()
         with suppress(subprocess.TimeoutExpired):  # stuck in the kernel: a driver holds it
             self._process.wait(_DIES_S)
         self.link.close()
