@@ -16,7 +16,11 @@ _LARGEST = 64 << 10
 _SHORTEST = 4
 """A shorter secret is hidden where it stands in a URL, but not wherever its letters occur."""
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]+@(?=[^\s/?#@]*)")
-_QUERY = re.compile(r"(?i)(?<=[?&#])(\w*(?:pass|pwd|token|secret|auth|key|sig)\w*)=[^\s&#\"']*")
+_QUERY = re.compile(
+    r"(?i)(?<=[?&#])(\w*(?:pass|pwd|token|secret|auth)\w*|(?:api_?)?key|sig(?:nature)?)="
+    r"(?!(?:env|file|credential):|auto\b)[^\s&#\"']*"
+)
+"""A reference to a secret is none, and is what a hint may have to show."""
 
 _lock = threading.Lock()
 _known: set[str] = set()

@@ -41,10 +41,23 @@ def test_user_and_password_of_a_url_are_hidden_though_nobody_said_so(user, passw
         "http://:geheim@cam/v",
         "http://geheim@cam/v",
         "rtsp://cam.user:gehe%40im@cam",
+        "http://cam/v?api_key=geheim",
+        "http://cam/v?sig=geheim",
     ],
 )
 def test_what_looks_like_a_secret_in_a_url_is_hidden(text):
     assert "gehe" not in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "web:0.0.0.0:80?token=env:NAME or ?token=file:PATH or ?token=auto",
+        "rtsp://cam/x?auth=credential:door&keyframes=3",
+    ],
+)
+def test_a_reference_to_a_secret_may_be_shown(text):
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("text", ["a@b.c", "10 frames/s", "http://cam:81/v?fps=5", "x://y/z@w"])
