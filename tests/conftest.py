@@ -1,5 +1,6 @@
 """What many tests share: real data, the sample network, and no network but this machine's own."""
 
+import importlib.util
 import random
 import socket
 import subprocess
@@ -22,6 +23,21 @@ def shared():
     if not (folder / "data").is_dir():
         pytest.skip("../shared is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server_module():
+    """Loads a module of ``tests/servers``, which is on no import path."""
+
+    def load(name):
+        path = ROOT / "tests/servers" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"servers_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

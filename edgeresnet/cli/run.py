@@ -112,9 +112,10 @@ def command(
                 continue
             if watch.error is not None:
                 raise watch.error
-            if signals.reloaded is None:
+            following = signals.again()
+            if following is None:
                 break
-            before, app = app, signals.again()
+            before, app = app, following
             for line in summary(report):
                 say(line, quiet=quiet)
             say(f"{bundle} was read again")

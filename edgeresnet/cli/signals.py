@@ -32,9 +32,8 @@ class Signals:
         """What to run next."""
         self._read_again, self._ended = read_again, False
 
-    def again(self) -> App:
-        """What was read, for the next run, which has a stop of its own."""
-        assert self.reloaded is not None
+    def again(self) -> App | None:
+        """What was read, for the next run, which has a stop of its own; None when this was all."""
         found, self.reloaded = self.reloaded, None
         self.stop = threading.Event()
         if self._ended:

@@ -1,30 +1,17 @@
 """The servers that break do break in the way they say; other tests rest on it."""
 
-import importlib.util
 import io
 import socket
-import sys
 import threading
 import time
-from pathlib import Path
 
 import av
 import pytest
 
 
-def _server(name):
-    spec = importlib.util.spec_from_file_location(
-        f"servers_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def web():
-    return _server("http")
+def web(server_module):
+    return server_module("http")
 
 
 @pytest.fixture
@@ -35,8 +22,8 @@ def echo(web):
 
 
 @pytest.fixture
-def proxy(echo):
-    with _server("chaos").Proxy(echo.port) as before:
+def proxy(echo, server_module):
+    with server_module("chaos").Proxy(echo.port) as before:
         yield before
 
 
@@ -155,9 +142,9 @@ def test_a_redirect_goes_in_a_circle_and_a_guard_wants_the_password(web):
             assert client.recv(4096) == b"in"
 
 
-def test_nothing_of_a_site_or_a_proxy_is_left(web):
+def test_nothing_of_a_site_or_a_proxy_is_left(web, server_module):
     before = threading.active_count()
-    with web.Site(web.endless([b"x"])) as site, _server("chaos").Proxy(site.port) as proxy:
+    with web.Site(web.endless([b"x"])) as site, server_module("chaos").Proxy(site.port) as proxy:
         clients = [connected(port) for port in (site.port, proxy.port)]
         for client in clients:
             assert flows(client, 5)
@@ -166,8 +153,8 @@ def test_nothing_of_a_site_or_a_proxy_is_left(web):
     assert threading.active_count() == before
 
 
-def test_damage_is_of_the_size_that_was_asked_for():
-    films = _server("films")
+def test_damage_is_of_the_size_that_was_asked_for(server_module):
+    films = server_module("films")
     whole = films.film(50, noise=100)
     for share in (0.0005, 0.005, 0.05):
         wrong = sum(a != b for a, b in zip(whole, films.flipped(whole, share), strict=True))
@@ -177,8 +164,8 @@ def test_damage_is_of_the_size_that_was_asked_for():
     assert len(films.lossy(whole)) % films.PACKET == 0
 
 
-def test_times_are_those_that_were_asked_for():
-    films = _server("films")
+def test_times_are_those_that_were_asked_for(server_module):
+    films = server_module("films")
     asked = [900_000 + i % 10 * 3600 for i in range(20)]
     for times in (asked, [None] * 20):
         data = films.restamped(films.film(20), times.__getitem__)

@@ -1,9 +1,7 @@
 """State out of the user's way, brokers, and proof that a sink leaves nothing behind."""
 
-import importlib.util
 import logging
 import shutil
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -16,18 +14,8 @@ from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Classification, Label
 from edgeresnet.sinks import outbox
 
-SERVERS = Path(__file__).parents[1] / "servers"
 WITHIN_S = 15
 """Long enough on a machine that others use; what is waited for takes a fraction of it."""
-
-
-def _server(name):
-    """A module of ``tests/servers``, which is on no import path."""
-    spec = importlib.util.spec_from_file_location(f"servers_{name}", SERVERS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -106,20 +94,20 @@ def said(caplog):
 
 
 @pytest.fixture(scope="session")
-def mosquitto():
+def mosquitto(server_module):
     """The module that runs a broker."""
-    module = _server("mosquitto")
+    module = server_module("mosquitto")
     if not module.is_installed():
         pytest.skip(module.ABSENT)
     return module
 
 
 @pytest.fixture(scope="session")
-def certificate():
+def certificate(server_module):
     """Makes certificates."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
-    return _server("mosquitto").certificate
+    return server_module("mosquitto").certificate
 
 
 @pytest.fixture
@@ -150,6 +138,6 @@ def listener(mosquitto):
 
 
 @pytest.fixture(scope="session")
-def stub():
+def stub(server_module):
     """The module of the broker that breaks."""
-    return _server("mqtt_stub")
+    return server_module("mqtt_stub")

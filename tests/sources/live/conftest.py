@@ -1,9 +1,7 @@
 """Someone who watches a live source, servers that break, and proof that nothing is left of both."""
 
 import base64
-import importlib.util
 import logging
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,7 +16,6 @@ import pytest
 from edgeresnet.sources import open_source
 from edgeresnet.sources.patience import Patience
 
-SERVERS = Path(__file__).parents[2] / "servers"
 USER, PASSWORD = "us er", "p@ss w%rd&#"
 ACCOUNT = f"{USER}:{PASSWORD}"
 FORMS = (
@@ -35,25 +32,16 @@ WITHIN_S = 20
 """Long enough on a machine that others use; what is waited for takes a fraction of it."""
 
 
-def _server(name):
-    """A module of ``tests/servers``, which is on no import path."""
-    spec = importlib.util.spec_from_file_location(f"servers_{name}", SERVERS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def films():
+def films(server_module):
     """The module that makes films."""
-    return _server("films")
+    return server_module("films")
 
 
 @pytest.fixture(scope="session")
-def web():
+def web(server_module):
     """The module of the HTTP server and its answers."""
-    return _server("http")
+    return server_module("http")
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +58,15 @@ def site(web):
 
 
 @pytest.fixture
-def before():
+def before(server_module):
     """Puts a chaos proxy before a port."""
     with ExitStack() as stack:
-        yield lambda port: stack.enter_context(_server("chaos").Proxy(port))
+        yield lambda port: stack.enter_context(server_module("chaos").Proxy(port))
 
 
 @pytest.fixture(scope="session")
-def rtsp_module():
-    module = _server("rtsp")
+def rtsp_module(server_module):
+    module = server_module("rtsp")
     if not module.is_installed():
         pytest.skip(module.ABSENT)
     return module
