@@ -1,5 +1,7 @@
 # make demo     the whole way on the embedded sample network (two minutes; results in demo-out/)
 # make test     every test        make check     form, types, house rules
+# make test-trt the tests that need NVIDIA's parser and bindings, no GPU (x86-64; fetches 100 MB)
+# make check-device   the wheels that ARM boards get, and how large they are (needs an index)
 #
 # PIP_FLAGS goes to every pip install. Where no GPU is used, a CPU-only torch saves gigabytes:
 #   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -10,8 +12,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c '$(SUITABLE)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --quiet $(PIP_FLAGS)
 STAMP := .venv/installed
+NVIDIA := .venv/nvidia
 
-.PHONY: .venv demo test check format clean
+.PHONY: .venv demo test test-trt check format clean check-device
 .DEFAULT_GOAL := demo
 
 .venv: $(STAMP)
@@ -31,11 +34,23 @@ demo: $(STAMP)
 test: $(STAMP)
 	.venv/bin/pytest
 
+# beside the environment, not in it: every other test runs without TensorRT
+$(NVIDIA)/installed: $(STAMP) constraints.txt tools/tensorrt_api.py
+	$(PIP) --upgrade --target $(NVIDIA)/rtx $$(grep '^tensorrt-rtx-cu13==' constraints.txt)
+	.venv/bin/python tools/tensorrt_api.py --fetch $(NVIDIA)/bindings
+	@touch $(NVIDIA)/installed
+
+test-trt: $(NVIDIA)/installed
+	.venv/bin/pytest -m tensorrt tests/backends/tensorrt
+
 check: $(STAMP)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/pytest tests/house
+
+check-device: $(STAMP)
+	.venv/bin/python tools/check_device.py
 
 format: $(STAMP)
 	.venv/bin/ruff format .

@@ -5,7 +5,9 @@ import random
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +40,33 @@ def server_module():
         return module
 
     return load
+
+
+@dataclass
+class Nvidia:
+    """A machine whose GPU and TensorRT are fakes; ONNX Runtime gives the results."""
+
+    backend: Any
+    trt: Any
+    cuda: Any
+
+
+@pytest.fixture(scope="session")
+def nvidia():
+    """Makes such machines: ``nvidia("11.4.0", wrong=1.0)``; ``cuda=dict(...)`` tells of its GPU."""
+    from fake_cuda import FakeCuda
+    from fake_trt import fake_tensorrt
+
+    from edgeresnet.backends.tensorrt import TensorRtBackend
+    from edgeresnet.backends.tensorrt.cuda import Cuda
+
+    def machine(version="10.3.0", *, cuda=None, **faults):
+        driver = FakeCuda(**(cuda or {}))
+        trt = fake_tensorrt(version, cuda=driver, **faults)
+        backend = TensorRtBackend(find=lambda _: trt, driver=lambda: Cuda(driver))
+        return Nvidia(backend, trt, driver)
+
+    return machine
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +170,16 @@ def sample_int8(sample_graph, drawn_pictures, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("int8") / "sample.int8.onnx"
     quantize(sample_graph, out, images=drawn_pictures, max_drop=5)  # the gate has its own tests
+    return out
+
+
+@pytest.fixture(scope="session")
+def sample_s8(sample_graph, few_pictures, tmp_path_factory):
+    """The sample network in INT8 as TensorRT reads it; its accuracy is nobody's concern."""
+    from edgeresnet.quantize.stage import quantize
+
+    out = tmp_path_factory.mktemp("s8") / "sample.s8.onnx"
+    quantize(sample_graph, out, images=few_pictures, scheme="s8-symmetric", force=True)
     return out
 
 

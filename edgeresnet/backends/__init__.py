@@ -13,6 +13,7 @@ from edgeresnet.core.target import Target
 BACKENDS = {
     "onnxruntime": "edgeresnet.backends.onnxruntime",
     "openvino": "edgeresnet.backends.openvino",
+    "tensorrt": "edgeresnet.backends.tensorrt",
 }
 """Name, as written in ``targets/*.toml``, to the module that holds ``backend``."""
 

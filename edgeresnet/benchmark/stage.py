@@ -16,10 +16,12 @@ import psutil
 
 from edgeresnet.benchmark.beside import rates_beside
 from edgeresnet.benchmark.legs import decode_and_prepare, end_to_end, live, one_session
+from edgeresnet.benchmark.published import published_for
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Mode
 from edgeresnet.core.secrets import redact
+from edgeresnet.core.target import Published
 from edgeresnet.core.tensors import Tensors
 from edgeresnet.flow.alternate import runs_per_second
 from edgeresnet.flow.counters import Counters
@@ -62,6 +64,8 @@ class BenchmarkReport:
     live: bool = False
     beside: Mapping[str, float] = field(default_factory=dict)
     """Rates of other programs, in the same rounds."""
+    published: tuple[Published, ...] = ()
+    """What others measured on a device of this kind, in this precision and batch."""
 
     def as_json(self) -> dict[str, Any]:
         """The benchmark report of the README."""
@@ -92,6 +96,8 @@ class BenchmarkReport:
                 }
                 for name, rate in self.beside.items()
             }
+        if self.published:
+            data["published"] = [one.model_dump(mode="json") for one in self.published]
         return data
 
     def _beside_bounds(self) -> dict[str, float]:
@@ -227,6 +233,7 @@ def _report(
         cores,
         is_live,
         {name: statistics.median(rates) for name, rates in found.beside.items()},
+        published_for(one.bundle.manifest, one.batch),
     )
 
 

@@ -25,7 +25,7 @@ COMMANDS = {
     "run": "stream frames through a bundle",
     "evaluate": "how right: top-1, top-5, agreement, with intervals",
     "benchmark": "how fast: engine alone and end to end",
-    "deploy": "convert, quantize and compile in one",
+    "deploy": "convert, quantize and compile in one; --to: on to a device",
     "demo": "the whole way on the embedded sample network",
     "inspect": "what a checkpoint, graph or bundle holds",
     "targets": "list the device profiles, or show one",

@@ -36,6 +36,7 @@ def command(
 ) -> None:
     """How fast BUNDLE is: engine alone and end to end, all legs alternating."""
     from edgeresnet.benchmark.compare import compare
+    from edgeresnet.benchmark.published import said
     from edgeresnet.benchmark.stage import SYNTHETIC, benchmark
     from edgeresnet.core.errors import UsageError
     from edgeresnet.core.files import existing_file
@@ -69,6 +70,12 @@ def command(
         click.echo(f"core ms of a frame: {parts}")
     for line in _ratios(data):
         click.echo(line)
+    times = data["engine"]["latency_ms"]
+    for one in report.published:
+        click.echo(said(one))
+        click.echo(
+            f"  measured here, engine alone: p50 {times['p50']:.2f}, p90 {times['p90']:.2f} ms"
+        )
     if before is not None:
         rows = [
             (name, f"{was:.2f}", f"{now:.2f}", f"{now / was:.3f}" if was else "")

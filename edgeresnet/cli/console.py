@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import click
 
 from edgeresnet.core.progress import Progress, silent
+
+_LINE_EACH_S = 10.0
 
 
 @contextmanager
@@ -49,6 +52,21 @@ def progress_bar(*, quiet: bool) -> Generator[Progress]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def progress_lines(*, quiet: bool) -> Progress:
+    """A line for each new step, and one each ten seconds of a long one."""
+    if quiet:
+        return silent
+    told: dict[str, float] = {}
+
+    def line(what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what not in told or now - told[what] > _LINE_EACH_S:
+            told[what] = now
+            click.echo(f"{what}: {done} of {total}" if total > 1 else what, err=True)
+
+    return line
 
 
 def print_json(data: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeresnet.cli.console import print_json, say
+from edgeresnet.cli.console import print_json, progress_lines, say
 from edgeresnet.cli.options import PATH, shared
 from edgeresnet.cli.signals import Signals
 from edgeresnet.cli.watching import Systemd, systemd, watching
@@ -21,6 +21,7 @@ from edgeresnet.core.errors import DeviceError, EdgeError, UsageError
 
 if TYPE_CHECKING:
     from edgeresnet.core.status import RunStatus
+    from edgeresnet.flow.meanwhile import Handover
     from edgeresnet.flow.report import RunReport
     from edgeresnet.flow.stream import Result
     from edgeresnet.run.config import App
@@ -62,6 +63,11 @@ _REQUIRED_S = 10.0
     "--errors", type=PATH, help="A line of JSON for each picture or frame that cannot be read."
 )
 @click.option("--strict", is_flag=True, help="Exit 6 in the end when one could not be read.")
+@click.option(
+    "--while-building",
+    type=click.Choice(["onnxruntime"]),
+    help="Serve on this while the device builds its TensorRT engine.",
+)
 @shared
 def command(
     bundle: Path,
@@ -101,6 +107,8 @@ def command(
                     force=force,
                     errors=errors,
                     strict=strict,
+                    while_building=app.while_building,
+                    progress=progress_lines(quiet=quiet),
                     on_result=label.show,
                     watcher=watch.over,
                 )
@@ -147,6 +155,7 @@ def _wanted(
         sources=sources or app.sources,
         sinks=sinks or app.sinks,
         policy=replace(app.policy, **given),
+        while_building=options["while_building"] or app.while_building,
     )
     if not app.sources:
         raise UsageError(
@@ -240,9 +249,18 @@ def summary(report: RunReport) -> list[str]:
                 f"  sink {sink.name}: {sink.delivered} of {sink.accepted} delivered, "
                 f"{sink.waiting} still waiting, dropped: {lost or 'none'}, {sink.errors} errors"
             )
+    if report.handover is not None:
+        lines.append(_handed_over(report.handover))
     if report.recompiled:
         lines.append(f"the engine was compiled wrongly {report.recompiled} times and redone")
     return lines
+
+
+def _handed_over(handover: Handover) -> str:
+    told = f"{handover.stand_in} served {handover.frames} frames"
+    if handover.after_s is None:
+        return f"{told}: the engine was not ready when the run ended"
+    return f"{told}, until the engine was built and proved after {handover.after_s:.0f} s"
 
 
 def _identity(counters: Any) -> str:

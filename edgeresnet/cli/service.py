@@ -13,6 +13,7 @@ from edgeresnet.cli.options import PATH, shared
 from edgeresnet.core.errors import UsageError
 
 _DEFAULT = Path("/etc/edgeresnet/app.toml")
+_ARGUS = Path("/usr/sbin/nvargus-daemon")
 
 
 @click.command(
@@ -46,7 +47,7 @@ def command(
     from edgeresnet.run.unit import DEVICES, Service, gpu_devices
 
     config = config.absolute()
-    bundle, secrets = _wanted(config, quiet=quiet)
+    bundle, secrets, csi = _wanted(config, quiet=quiet)
     service = Service(
         name,
         user,
@@ -59,7 +60,11 @@ def command(
         ),
         groups=_groups(),
         devices=gpu_devices(_nodes()) if gpu else DEVICES,
+        gpu=gpu,
+        csi=gpu and csi,
     )
+    if csi and not gpu:
+        say(f"note: {config} has a CSI camera, which a service sees with --gpu only", quiet=quiet)
     for one in secrets:
         if one.startswith("env:"):
             say(f"note: {config} takes {one}, a service rather credential:NAME", quiet=quiet)
@@ -73,15 +78,16 @@ def command(
         click.echo(service.unit(), nl=False)
 
 
-def _wanted(config: Path, *, quiet: bool) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """The bundle and the secrets that the configuration names, where it can be read."""
+def _wanted(config: Path, *, quiet: bool) -> tuple[tuple[Path, ...], tuple[str, ...], bool]:
+    """The bundle, the secrets and whether there are CSI cameras, where it can be read."""
     from edgeresnet.run.config import unchecked_app
 
     if os.access(config, os.R_OK):
         app, secrets = unchecked_app(config)
-        return (app.bundle.absolute(),), secrets
+        csi = any(uri.startswith(("csi://", "gst://csi")) for uri in app.sources)
+        return (app.bundle.absolute(),), secrets, csi
     say(f"note: {config} cannot be read: no LoadCredential= for its secrets", quiet=quiet)
-    return (), ()
+    return (), (), _ARGUS.exists()
 
 
 def _program() -> tuple[str, ...]:
@@ -110,5 +116,6 @@ def _groups() -> tuple[str, ...]:
 
 
 def _nodes() -> list[str]:
-    found = [path for top in Path("/dev").glob("nv*") for path in (top, *top.rglob("*"))]
+    tops = [top for names in ("nv*", "host1x-*") for top in Path("/dev").glob(names)]
+    found = [path for top in tops for path in (top, *top.rglob("*"))]
     return sorted(str(path) for path in found if path.is_char_device())

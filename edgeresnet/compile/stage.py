@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import edgeresnet
 from edgeresnet.backends import get_backend, in_precision, precision_of
+from edgeresnet.backends.onnxruntime.halves import in_single
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.bundle import (
@@ -29,7 +30,7 @@ from edgeresnet.core.bundle import (
     read_bundle,
     seal,
 )
-from edgeresnet.core.contract import read_graph
+from edgeresnet.core.contract import load_onnx, read_graph
 from edgeresnet.core.errors import GateError, ModelError, UsageError
 from edgeresnet.core.files import check_output, whole_folder
 from edgeresnet.core.lint import lint_file, raise_on_errors
@@ -43,6 +44,10 @@ from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, batch_feeds, golde
 
 _GOLDEN_PICTURES = 8
 _GOLDEN_SEED = 4
+_ON_DEVICE = (
+    "the engine is built and proved on the device: by edgeresnet compile BUNDLE --on-device there, "
+    "or at the first run"
+)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,14 @@ def compile_graph(
         progress("prove", 2, 3)
         error = _prove(backend, artifact, profile, pictures, logits)
         if error > tolerance:
+            who = "'s typed graph" if artifact.on_device else f" {backend.version()}"
             raise GateError(
-                f"{backend.name} {backend.version()} computes something else than ONNX Runtime: "
+                f"{backend.name}{who} computes something else than ONNX Runtime: "
                 f"relative error {error:.2g} on the golden pictures, {tolerance:g} allowed",
                 hint="compile again; if it stays, the network does not suit this backend",
             )
+        if artifact.on_device:
+            notes = (*notes, _ON_DEVICE)
         np.savez_compressed(folder / GOLDEN, pictures=pictures, logits=logits)
         seal(folder, _manifest(read, profile, backend, artifact, (error, tolerance), folder))
     progress("compile", 3, 3)
@@ -171,7 +179,14 @@ def _prove(
     pictures: Pixels,
     logits: npt.NDArray[np.float32],
 ) -> float:
-    """The largest relative error over modes, sessions and pictures."""
+    """The largest relative error over modes, sessions and pictures.
+
+    Of an engine that each device builds for itself, the file that it builds from is proved here.
+    """
+    if artifact.on_device:
+        batch = artifact.inputs[0].shape[0] or 1
+        typed = in_single(load_onnx(artifact.path)).SerializeToString()
+        return golden_error(open_model(typed), pictures, logits, batch)
     worst = 0.0
     for mode in Mode:
         with backend.load(artifact, target, mode, None) as engine:
@@ -202,10 +217,11 @@ def _manifest(
         artifact=ArtifactEntry(
             entry=artifact.entry,
             backend=artifact.backend,
-            backend_version=backend.version(),
+            backend_version="" if artifact.on_device else backend.version(),
             normalisation=artifact.normalisation,
             inputs=_entries(artifact.inputs),
             outputs=_entries(artifact.outputs),
+            on_device=artifact.on_device,
         ),
         golden=GoldenEntry(
             pictures=_GOLDEN_PICTURES,

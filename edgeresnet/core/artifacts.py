@@ -55,6 +55,8 @@ class Artifact:
     """Of the engine's contract: always fitted uint8 NHWC BGR pictures."""
     outputs: tuple[TensorSpec, ...]
     preprocess: Preprocess
+    on_device: bool = False
+    """Whether ``entry`` is an ONNX file, of which each device builds and keeps its own engine."""
 
     @property
     def path(self) -> Path:

@@ -28,7 +28,7 @@ from edgeresnet.core.schema import Schema, parse, read_json
 from edgeresnet.core.target import Scheme, Target
 from edgeresnet.core.tensors import Pixels, TensorSpec
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 MANIFEST, SEAL, GOLDEN = "manifest.json", "manifest.sha256", "golden.npz"
 _COPY_AGAIN = "copy the bundle again from where it was made, or compile it again"
 
@@ -50,6 +50,7 @@ class ArtifactEntry(Schema):
     normalisation: str
     inputs: tuple[TensorEntry, ...]
     outputs: tuple[TensorEntry, ...]
+    on_device: bool = False
 
 
 class LabelsEntry(Schema):
@@ -115,6 +116,7 @@ class Bundle:
             inputs=tuple(TensorSpec(s.name, s.dtype, s.shape) for s in entry.inputs),
             outputs=tuple(TensorSpec(s.name, s.dtype, s.shape) for s in entry.outputs),
             preprocess=self.manifest.preprocess,
+            on_device=entry.on_device,
         )
 
     def golden(self) -> tuple[Pixels, npt.NDArray[np.float32]]:

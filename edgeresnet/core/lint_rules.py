@@ -160,26 +160,6 @@ def explicit(graph: Wiring) -> Iterator[Finding]:
             yield error("implicit-axis", node=step.name, what=what, fix="write axis=0")
 
 
-def scales(graph: Wiring) -> Iterator[Finding]:
-    """Constant, float32, above zero, finite and normal."""
-    for step in graph.steps.values():
-        if step.scale is None or (step.has_zero_point and step.zero_point is None):
-            what, fix = "its scale or zero point is computed by the graph", "fold constants"
-            yield error("not-constant", node=step.name, what=what, fix=fix)
-            continue
-        if step.scale.dtype != np.float32:
-            what = f"its scale is {step.scale.dtype.name}: mixed types fail to build on some GPUs"
-            yield error("scale-type", node=step.name, what=what, fix="write scales in float32")
-        smallest = np.finfo(np.float32).tiny
-        bad = ~(np.isfinite(step.scale) & (step.scale >= smallest))
-        if bad.any():
-            what = (
-                f"{bad.sum()} of its {step.scale.size} scales not finite, not above 0 or denormal"
-            )
-            fix = "calibrate with pictures that reach the layer; a channel of zeros takes any scale"
-            yield error("scale-value", node=step.name, what=what, fix=fix)
-
-
 def pairs_match(graph: Wiring) -> Iterator[Finding]:
     """What one node of a pair rounds, the other brings back."""
     for step in graph.steps.values():

@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeresnet.core import lint_rules as rules
 from edgeresnet.core.lint_rules import Finding, Rule, Severity, error, warning
+from edgeresnet.core.lint_scales import scales
 from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import Array
 from edgeresnet.core.wiring import DEQUANTIZE, QUANTIZE, Wiring, name_of
@@ -52,7 +53,7 @@ def no_integer_bias(graph: Wiring) -> Iterator[Finding]:
         if layer.bias is not None:
             refused = layer.bias.kind == "int32"
             what = "int32, which TensorRT refuses" if refused else "rounded, which costs a kernel"
-            what, fix = f"the bias of {layer.name} is {what}", "leave biases float32"
+            what, fix = f"the bias of {layer.name} is {what}", "leave biases in float"
             yield error("quantized-bias", node=layer.bias.name, what=what, fix=fix)
 
 
@@ -127,7 +128,6 @@ _QUANTIZED: tuple[Rule, ...] = (
     rules.integers_read_as_such,
     rules.antialias,
     rules.explicit,
-    rules.scales,
     rules.pairs_match,
     rules.weights,
     rules.activations,
@@ -143,6 +143,7 @@ RULES: Mapping[Scheme, tuple[Rule, ...]] = {
     ),
     Scheme.U8_AFFINE: (
         *_QUANTIZED,
+        scales,
         unsigned_activations,
         bias_units,
         partial(pair_before_relu, severity="warning"),
@@ -150,6 +151,7 @@ RULES: Mapping[Scheme, tuple[Rule, ...]] = {
     ),
     Scheme.S8_SYMMETRIC: (
         *_QUANTIZED,
+        partial(scales, types=("float32", "float16")),
         signed_and_symmetric,
         no_integer_bias,
         residual_adds,

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.frames import Frame
+from edgeresnet.core.layers import EngineLayer
 from edgeresnet.core.predictions import Prediction
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import Tensors, TensorSpec
 
@@ -44,6 +46,11 @@ class Engine(Protocol):
         """How many sessions, each on its own thread, keep the device full."""
         ...
 
+    @property
+    def layers(self) -> tuple[EngineLayer, ...]:
+        """What it is made of, as far as the vendor tells; empty where it does not."""
+        ...
+
     def session(self) -> Session:
         """A new session."""
         ...
@@ -72,12 +79,18 @@ class Backend(Protocol):
         ...
 
     def load(
-        self, artifact: Artifact, target: Target, mode: Mode, cache: Path | None
+        self,
+        artifact: Artifact,
+        target: Target,
+        mode: Mode,
+        cache: Path | None,
+        progress: Progress = silent,
     ) -> AbstractContextManager[Engine]:
         """Open ``artifact``; leaving the context frees the device.
 
-        ``cache`` is an existing folder of this user's where compiled code may be kept for the next
-        load; with ``None`` everything is compiled afresh.
+        ``cache`` is an existing folder that only this user writes, for this model alone, where
+        compiled code may be kept for the next load; what models share may lie beside it. With
+        ``None`` everything is compiled afresh. ``progress`` hears of what takes minutes.
         """
         ...
 

@@ -7,9 +7,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeresnet.core.errors import ProfileError
+from edgeresnet.core.jetson import retired
 from edgeresnet.core.schema import Schema, nearest, parse, read_toml
 from edgeresnet.core.shipped import profiles, shipped
 
@@ -26,6 +27,40 @@ class Scheme(str, Enum):
     """Activations uint8 with a zero point, weights int8 per channel: OpenVINO, ONNX Runtime."""
     S8_SYMMETRIC = "s8-symmetric"
     """Everything int8 with zero point 0: TensorRT."""
+
+
+Precision: TypeAlias = Literal["int8", "float16", "bfloat16", "float32"]
+
+
+class JetPack(Schema):
+    """A release of JetPack that a profile is for."""
+
+    jetpack: str
+    tensorrt: str
+    """What it comes with."""
+
+
+class Published(Schema):
+    """What someone else published for ResNet-50 at 224x224 on this device; never our figure."""
+
+    precision: Precision
+    batch: int | None = Field(None, gt=0)
+    """Pictures of one run; none where that was not told."""
+    latency_ms: float | None = Field(None, gt=0)
+    """Of one run."""
+    fps: float | None = Field(None, gt=0)
+    power_mode: str = ""
+    """As they call it; empty where they do not tell."""
+    runtime: str
+    """What was run, and what of it was timed."""
+    source: str
+    """Who published it, where."""
+
+    @model_validator(mode="after")
+    def _has_a_figure(self) -> Published:
+        if self.latency_ms is None and self.fps is None:
+            raise ValueError("a published figure needs latency_ms or fps")
+        return self
 
 
 class Target(Schema):
@@ -45,6 +80,14 @@ class Target(Schema):
     """``x86_64``, ``aarch64``, or empty for any."""
     memory_mb: int = Field(gt=0)
     """Memory that a run may count on."""
+    compute_capability: str = Field("", pattern=r"^(\d+\.\d+)?$")
+    """Of an NVIDIA GPU, as ``8.7``; empty where it is another device, or any such GPU."""
+    precisions: tuple[Precision, ...] = ()
+    """What engines are built in there; empty where the backend finds out."""
+    jetpacks: tuple[JetPack, ...] = ()
+    power_modes: tuple[str, ...] = ()
+    """As ``nvpmodel`` calls them, the most sparing first."""
+    published: tuple[Published, ...] = ()
     options: dict[str, Option] = {}
     """Settings handed to the vendor's compiler as they are."""
 
@@ -64,6 +107,11 @@ def load_target(name: str) -> Target:
     if path.suffix != ".toml":
         path = shipped("targets") / f"{name}.toml"
         if "/" in name or not path.is_file():
+            if board := retired(name):
+                boards = (one for one in target_names() if one.startswith("jetson-"))
+                raise ProfileError(
+                    f"target {name!r}: {board.reason}", hint=f"supported: {', '.join(boards)}"
+                )
             raise ProfileError(f"no target named {name!r}", hint=nearest(name, target_names()))
     what = f"target {path.stem}"
     table = read_toml(path, what)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.doctor import devices, machine, packages
+from edgeresnet.doctor import devices, jetson, machine, nvidia, packages
 from edgeresnet.doctor.verdict import Check, Verdict
 
 HOST = Path("/")
@@ -24,10 +24,11 @@ class Diagnosis:
 def examine(host: Path = HOST, *, progress: Progress = silent) -> Diagnosis:
     """Look at this machine; nothing is changed, no camera is opened."""
     progress("look", 0, 3)
-    of_machine = machine.look(host)
+    of_machine = (*machine.look(host), *jetson.look(host))
     progress("look", 1, 3)
-    backends = packages.backends()
-    of_packages = (*packages.base(), *backends, *packages.host_part())
+    backends = packages.backends(host)
+    unneeded = nvidia.unneeded(host)
+    of_packages = (*packages.base(), *backends, *unneeded, *packages.host_part())
     progress("look", 2, 3)
     of_devices = devices.look(host)
     progress("look", 3, 3)

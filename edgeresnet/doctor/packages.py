@@ -6,7 +6,9 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
+from edgeresnet.doctor import nvidia
 from edgeresnet.doctor.verdict import Check, advice, missing, ok
 
 _BASE = {
@@ -42,17 +44,32 @@ def base() -> tuple[Check, ...]:
     return (ok("packages", ", ".join(f"{name} {at}" for name, at in found.items())),)
 
 
-def backends() -> tuple[Check, ...]:
-    """Every runtime, each loaded in a process of its own: it may crash or hang there."""
+def backends(host: Path) -> tuple[Check, ...]:
+    """Every runtime, each loaded in a process of its own: it may crash or hang there.
+
+    TensorRT only where ``host`` has a GPU for it.
+    """
     try:
         from edgeresnet.backends import BACKENDS
     except ImportError as error:  # the base is not whole, and this is when doctor is asked
         return (missing("runtimes", f"cannot be looked at: {error}", "the packages above first"),)
-    return tuple(backend(name) for name in BACKENDS)
+    here = (name for name in BACKENDS if name != nvidia.NAME or nvidia.is_here(host))
+    return tuple(
+        backend(name, nvidia.getting(host) if name == nvidia.NAME else None) for name in here
+    )
 
 
-def backend(name: str, *, code: str = _LOAD, timeout_s: float = _LOAD_S) -> Check:
-    """Whether one runtime loads here."""
+def backend(
+    name: str,
+    getting: nvidia.Getting | None = None,
+    *,
+    code: str = _LOAD,
+    timeout_s: float = _LOAD_S,
+) -> Check:
+    """Whether one runtime loads here; ``getting`` when it is not pip that gets it."""
+    getting = getting or nvidia.Getting(
+        "not installed", _pip(f"edgeresnet[{name}]"), _reinstall(name)
+    )
     try:
         done = subprocess.run(  # noqa: S603  this interpreter, a fixed program
             [sys.executable, "-c", code, name],
@@ -62,15 +79,15 @@ def backend(name: str, *, code: str = _LOAD, timeout_s: float = _LOAD_S) -> Chec
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return missing(name, f"loading takes over {timeout_s:.0f} s", _reinstall(name))
+        return missing(name, f"loading takes over {timeout_s:.0f} s", getting.again)
     if done.returncode == 0:
         return ok(name, done.stdout.strip().splitlines()[-1])
     if done.returncode < 0:
-        return missing(name, f"crashes when loaded (signal {-done.returncode})", _reinstall(name))
+        return missing(name, f"crashes when loaded (signal {-done.returncode})", getting.again)
     if find_spec(name) is None:
-        return missing(name, "not installed", _pip(f"edgeresnet[{name}]"))
+        return missing(name, getting.absent, getting.get)
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-    return missing(name, f"cannot be loaded: {last[:160]}", _reinstall(name))
+    return missing(name, f"cannot be loaded: {last[:160]}", getting.again)
 
 
 def host_part() -> tuple[Check, ...]:

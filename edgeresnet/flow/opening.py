@@ -8,15 +8,21 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeresnet.backends import get_backend
 from edgeresnet.core.bundle import Bundle, read_bundle
 from edgeresnet.core.errors import ModelError
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Engine, Mode, Session
 from edgeresnet.flow.golden import golden_error
 
+if TYPE_CHECKING:
+    from edgeresnet.flow.meanwhile import Handover
+
 _ATTEMPTS = 4
 _KEPT = 16
+_OF_A_BUNDLE = "*-" + "[0-9a-f]" * 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class OpenBundle:
     """The largest relative error that any session had."""
     recompiled: int
     """How many times the engine was compiled wrongly and thrown away."""
+    handover: Handover | None = None
+    """Where another runtime serves while this engine is built: how that goes."""
 
     @property
     def batch(self) -> int:
@@ -45,6 +53,7 @@ def open_bundle(
     sessions: int | None = None,
     spare: int = 0,
     use_cache: bool = True,
+    progress: Progress = silent,
 ) -> Generator[OpenBundle]:
     """Open a bundle with ``sessions`` sessions, by default as many as keep the engine full.
 
@@ -52,17 +61,18 @@ def open_bundle(
     still has work (measured on two cores: 15 percent more frames a second with one).
 
     A session that misses the golden logits means that the compiler or its cache went wrong: the
-    engine is thrown away and compiled afresh, a few times, then it is an error.
+    engine is thrown away and compiled afresh, a few times, then it is an error. ``progress`` hears
+    of an engine that is built here, which takes minutes on a small board.
     """
     bundle = read_bundle(bundle) if isinstance(bundle, Path) else bundle
     manifest = bundle.manifest
     backend = get_backend(manifest.artifact.backend)
-    cache = _cache_folder(bundle, backend.version()) if use_cache else None
+    cache = _cache_folder(bundle) if use_cache else None
     errors: list[float] = []
     for attempt in range(_ATTEMPTS):
         with ExitStack() as stack:
             engine = stack.enter_context(
-                backend.load(bundle.artifact, manifest.target, mode, cache)
+                backend.load(bundle.artifact, manifest.target, mode, cache, progress)
             )
             made = tuple(engine.session() for _ in range((sessions or engine.parallel) + spare))
             error = max(prove(session, bundle, engine.inputs[0].shape[0] or 1) for session in made)
@@ -87,9 +97,9 @@ def prove(session: Session, bundle: Bundle, batch: int) -> float:
     return golden_error(session.infer, *bundle.golden(), batch)
 
 
-def _cache_folder(bundle: Bundle, version: str) -> Path | None:
-    """An owner-only folder for compiled code of this very bundle and runtime; none if denied."""
-    key = f"{bundle.manifest.artifact.backend}-{version}-{bundle.digest[:16]}"
+def _cache_folder(bundle: Bundle) -> Path | None:
+    """An owner-only folder for compiled code of this very bundle; none if denied."""
+    key = f"{bundle.manifest.artifact.backend}-{bundle.digest[:16]}"
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = home / "edgeresnet" / "engines" / key
@@ -111,7 +121,7 @@ def _tidy(cache: Path | None) -> None:
     with suppress(OSError):
         os.utime(cache)
     with suppress(OSError):
-        folders = sorted(cache.parent.iterdir(), key=lambda folder: folder.stat().st_mtime)
+        folders = sorted(cache.parent.glob(_OF_A_BUNDLE), key=lambda folder: folder.stat().st_mtime)
         for old in folders[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -9,6 +9,7 @@ import psutil
 
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.intake import Feed
+from edgeresnet.flow.meanwhile import Handover
 from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.stream import Result
 from edgeresnet.metrics.fingerprint import fingerprint
@@ -32,6 +33,8 @@ class RunReport:
     sinks: tuple[Outlet, ...] = ()
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Width and height of the newest frame of each source."""
+    handover: Handover | None = None
+    """Where another runtime serves while the engine is built."""
     _first_ns: int = 0
     _last_ns: int = 0
     _steady: int = 0
@@ -69,6 +72,8 @@ class RunReport:
             "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
             "fingerprint": fingerprint(),
         }
+        if self.handover is not None:
+            data["while_building"] = self.handover.as_json()
         if len(self.feeds) > 1:
             data["sources"] = {feed.name: feed.counters.as_json() for feed in self.feeds}
         if self.sinks:

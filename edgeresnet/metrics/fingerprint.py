@@ -6,8 +6,10 @@ import os
 import platform
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from edgeresnet.metrics.jetson import read_jetson
 from edgeresnet.metrics.processor import read_processor
 
 _PACKAGES = ("openvino", "onnxruntime", "tensorrt", "opencv-python-headless", "av", "numpy")
@@ -15,15 +17,19 @@ _FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp
 
 
 @lru_cache(maxsize=1)
-def fingerprint() -> dict[str, Any]:
-    """CPU, instruction sets that matter, usable cores, operating system, package versions."""
+def fingerprint(host: Path = Path("/")) -> dict[str, Any]:
+    """CPU, instruction sets that matter, usable cores, operating system, package versions.
+
+    Of a Jetson also what its speed depends on: model, L4T, power mode and clocks, as they were when
+    this was first asked. Files are read below ``host``.
+    """
     packages = {}
     for package in _PACKAGES:
         try:
             packages[package] = version(package)
         except PackageNotFoundError:
             continue
-    processor = read_processor()
+    processor, jetson = read_processor(host), read_jetson(host)
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": processor.name,
@@ -33,4 +39,5 @@ def fingerprint() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": packages,
+        **({} if jetson is None else {"jetson": jetson.as_json()}),
     }

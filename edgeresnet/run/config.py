@@ -10,6 +10,7 @@
     threshold = 0.2
     max_age_ms = 500
     fps = 15                                    # at most, of each source
+    while_building = "onnxruntime"              # serves until the device has built its engine
 
     [[source]]
     name = "door"
@@ -39,7 +40,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -63,6 +64,8 @@ class App:
     sources: tuple[str, ...]
     sinks: tuple[str, ...]
     policy: Policy
+    while_building: str | None = None
+    """Backend that serves while the device builds its engine."""
 
 
 class _File(Table):
@@ -78,6 +81,7 @@ class _Run(Table):
     threshold: float | None = Field(None, ge=0, le=1)
     max_age_ms: float | None = Field(None, ge=0)
     fps: float | None = Field(None, gt=0)
+    while_building: Literal["onnxruntime"] | None = None
 
 
 def read_app(path: Path) -> App:
@@ -121,7 +125,8 @@ def _read(path: Path) -> tuple[App, list[WholeUri], list[WholeUri]]:
         path.parent / file.bundle,
         tuple(uri.text for uri in sources),
         tuple(uri.text for uri in sinks),
-        Policy(**run.model_dump(exclude_none=True)),
+        Policy(**run.model_dump(exclude_none=True, exclude={"while_building"})),
+        run.while_building,
     )
     return app, sources, sinks
 

@@ -15,10 +15,12 @@ import cv2
 
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import DeviceError, UsageError
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Mode
 from edgeresnet.core.status import RunStatus
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.intake import Feed
+from edgeresnet.flow.meanwhile import open_meanwhile
 from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.outlet import Outlet
@@ -45,6 +47,8 @@ def run(
     force: bool = False,
     errors: Path | None = None,
     strict: bool = False,
+    while_building: str | None = None,
+    progress: Progress = silent,
     on_result: Callable[[RunReport, Result], None] = lambda _report, _result: None,
     watcher: Watcher = lambda _status: nullcontext(),
 ) -> RunReport:
@@ -55,7 +59,8 @@ def run(
     run with its report. Each picture or frame of a file that cannot be read is a line of
     ``errors``; with ``strict`` one of them is a device error, once all the others are done. A sink
     that fails in a run that has only files gets nothing more, and what it raised is raised when
-    the others have had everything.
+    the others have had everything. ``while_building`` names the backend that serves while the
+    device builds its engine, of which ``progress`` hears.
     """
     stop, policy = stop or threading.Event(), policy or Policy()
     texts = [sources] if isinstance(sources, str) else list(sources)
@@ -73,14 +78,14 @@ def run(
         _check_names(report.feeds)
         any_live = any(one.live for one in opened_sources)
         alone = len(opened_sources) == 1 and any_live
+        mode, spare = Mode.LATENCY if alone else Mode.THROUGHPUT, 0 if any_live else 1
         opened = stack.enter_context(
-            open_bundle(
-                verified,
-                Mode.LATENCY if alone else Mode.THROUGHPUT,
-                spare=0 if any_live else 1,
-            )
+            open_meanwhile(verified, mode, while_building, spare=spare, progress=progress)
+            if while_building
+            else open_bundle(verified, mode, spare=spare, progress=progress)
         )
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
+        report.handover = opened.handover
         watch = Watch(report)
         fps = None if any_live else getattr(opened_sources[0], "fps", None)
         open_one = partial(open_sink, model=report.model, fps=fps, force=force, status=watch.status)

@@ -28,7 +28,7 @@ _HEAD = """\
 _UNIT = """\
 [Unit]
 Description=edgeresnet: {config}
-After=network.target
+After={after}
 StartLimitIntervalSec=0
 
 [Service]
@@ -36,8 +36,8 @@ Type=notify
 NotifyAccess=main
 ExecStart={start}
 ExecReload=/bin/kill -HUP $MAINPID
-# the first start compiles the engine
-TimeoutStartSec=15min
+# the first start compiles the engine; the watchdog starts when that is done
+TimeoutStartSec={start_timeout}
 TimeoutStopSec=15
 WatchdogSec=30
 Restart=always
@@ -60,14 +60,14 @@ CacheDirectory={name}
 RuntimeDirectory={name}
 WorkingDirectory=%S/{name}
 Environment=XDG_CACHE_HOME=%C/{name}
-{credentials}UMask=0077
+{environment}{credentials}UMask=0077
 
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 AmbientCapabilities=
 ProtectSystem=strict
 ProtectHome={home}
-PrivateTmp=yes
+{temporary}
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
@@ -99,9 +99,20 @@ WantedBy=multi-user.target
 
 DEVICES = ("char-video4linux", "char-media", "char-drm")
 """Cameras, their controllers, and graphics (``/dev/dri``)."""
-_GPU_DEVICES = ("char-nvidia*", "char-nvhost*", "char-nvgpu*", "/dev/nvmap")
-_GPU_NODE = re.compile(r"nv(idia|host|map|gpu|sci|dec|enc|jpg|avp|csi)")
+_GPU_DEVICES = (
+    *("char-nvidia*", "char-nvhost*", "char-nvgpu*", "char-*.gpu", "char-host1x*"),
+    *("/dev/nvmap", "/dev/host1x-fence", "/dev/nvsciipc"),
+    *(f"/dev/nvgpu/igpu0/{one}" for one in ("as", "channel", "ctrl", "power", "prof", "tsg")),
+)
+"""A Jetson's CUDA opens ``nvmap``, ``host1x-fence``, ``nvgpu/igpu0/*`` and ``/dev/dri``; the kernel
+names some of their kinds by an address (``17000000.gpu``), and some are of no kind of their own."""
+_GPU_NODE = re.compile(r"nv(idia|host|map|gpu|sci|dec|enc|jpg|avp|csi)|host1x-")
 """Not ``/dev/nvme0``, which is the disk."""
+_PRIVATE = "PrivateTmp=yes"
+_SHARED = """\
+# nvargus-daemon, which has the CSI cameras, listens at /tmp/argus_socket, anew whenever it starts:
+# this sees the system's /tmp, and cannot write to it
+PrivateTmp=no"""
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,10 @@ class Service:
     """Names of secrets, files beside ``config``."""
     groups: tuple[str, ...] = ("video",)
     devices: tuple[str, ...] = DEVICES
+    gpu: bool = False
+    """It uses an NVIDIA GPU, whose engine is built at the first start."""
+    csi: bool = False
+    """It reads CSI cameras of a Jetson."""
 
     def __post_init__(self) -> None:
         if not _SERVICE_NAME.fullmatch(self.name):
@@ -162,12 +177,27 @@ class Service:
             ),
             home="read-only" if self.at_home else "yes",
             devices="\n".join(f"DeviceAllow={device} rw" for device in self.devices),
+            after=" ".join(("network.target", *self._before)),
+            start_timeout="90min" if self.gpu else "15min",
+            environment="".join(f"Environment={one}\n" for one in self._environment),
+            temporary=_SHARED if self.csi else _PRIVATE,
         )
+
+    @property
+    def _before(self) -> tuple[str, ...]:
+        """Services that have to be there, on the machines that have them."""
+        gpu = ("nvidia-persistenced.service", "nvpmodel.service") if self.gpu else ()
+        return (*gpu, "nvargus-daemon.service") if self.csi else gpu
+
+    @property
+    def _environment(self) -> tuple[str, ...]:
+        cuda = (f"CUDA_CACHE_PATH=%C/{self.name}/cuda",) if self.gpu else ()
+        return (*cuda, f"TMPDIR=%t/{self.name}") if self.csi else cuda
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """What it needs of ``/tmp``, where it sees only what it made itself."""
-        return self._under("/tmp/", "/var/tmp/")  # noqa: S108  named, not used
+        return () if self.csi else self._under("/tmp/", "/var/tmp/")  # noqa: S108  named, not used
 
     @property
     def at_home(self) -> tuple[str, ...]:

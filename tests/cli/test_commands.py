@@ -140,6 +140,19 @@ def test_targets(edgeresnet):
     assert "openvino" in edgeresnet("targets", "intel-cpu").out
 
 
+def test_a_target_of_nvidias_shows_its_releases_and_whose_figures_there_are(edgeresnet):
+    shown = edgeresnet("targets", "jetson-orin-nano-8gb").out
+    for words in ("6.2 (TensorRT 10.3)", "7W, 15W, 25W, MAXN_SUPER", "precision = float16"):
+        assert words in shown
+    published = shown[shown.index("as others published it") :]
+    assert "not measured by us" in published
+    assert "1.19" in published
+    assert "power_modes" not in edgeresnet("targets", "intel-cpu").out
+    refused = edgeresnet("targets", "jetson-nano")
+    assert refused.code == 2
+    assert "TensorRT 8.2" in refused.err
+
+
 def test_a_target_in_a_file_of_its_own(edgeresnet, tmp_path):
     own = tmp_path / "my-box.toml"
     own.write_text(

@@ -21,7 +21,9 @@ def test_every_line_is_ok_missing_or_advice_with_something_to_do(capsys):
 
 def test_without_any_runtime_the_exit_code_is_3(capsys, monkeypatch):
     hint = "pip install 'edgeresnet[onnxruntime]'"
-    monkeypatch.setattr(packages, "backends", lambda: (missing("onnxruntime", "absent", hint),))
+    monkeypatch.setattr(
+        packages, "backends", lambda _host: (missing("onnxruntime", "absent", hint),)
+    )
     assert main(["doctor"]) == 3
     told = capsys.readouterr()
     assert hint in told.out

@@ -51,6 +51,17 @@ def test_what_installs_it_says_the_same_options(edgeresnet, config):
     assert values(told.out, "SupplementaryGroups")[0].split()[0] == "video"
 
 
+@pytest.mark.parametrize("uri", ["csi://0?fps=30", "gst://csi?sensor=1"])
+def test_a_csi_camera_needs_the_gpus_devices_and_the_systems_tmp(edgeresnet, config, uri):
+    config.write_text(f'schema_version = 1\nbundle = "b.bundle"\n[[source]]\nuri = "{uri}"\n')
+    told = edgeresnet("service", "--print", "--config", config, "--gpu")
+    assert values(told.out, "PrivateTmp") == ["no"]
+    assert "does not see" not in told.err
+    told = edgeresnet("service", "--print", "--config", config)
+    assert values(told.out, "PrivateTmp") == ["yes"]
+    assert "CSI camera, which a service sees with --gpu only" in told.err
+
+
 def test_a_configuration_that_is_not_here_is_no_error(edgeresnet, tmp_path):
     told = edgeresnet("service", "--print", "--config", tmp_path / "none.toml")
     assert told.code == 0

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeresnet import testing
 from edgeresnet.backends import BACKENDS
 from edgeresnet.core.errors import MissingBackendError, ModelError, UsageError
 from edgeresnet.core.protocols import Mode
@@ -104,21 +103,16 @@ def test_a_changed_bundle_is_not_even_loaded(backend, tmp_path):
     assert backend.loads == []
 
 
-def test_the_cache_is_one_folder_a_bundle_and_a_version_and_the_owners_alone(
-    greys, backend, home, tmp_path, monkeypatch
-):
+def test_the_cache_is_one_folder_a_bundle_and_the_owners_alone(greys, backend, home, tmp_path):
     other = write_bundle(tmp_path / "other")
     with open_bundle(greys, Mode.LATENCY), open_bundle(other, Mode.LATENCY):
         pass
-    monkeypatch.setattr(backend, "version", lambda: "2.0")
-    with open_bundle(greys, Mode.LATENCY):
-        pass
     found = caches(backend)
-    assert len(set(found)) == 3
+    assert len(set(found)) == 2
     for folder in found:
         assert folder.parent == home / "edgeresnet/engines"
         assert folder.stat().st_mode & 0o777 == 0o700
-    assert [folder.name.startswith("fake-2.0-") for folder in found] == [False, False, True]
+        assert folder.name.startswith("fake-")
 
 
 @pytest.mark.parametrize("where", ["key", "engines", "edgeresnet"])
@@ -159,23 +153,29 @@ def test_a_user_without_a_home_runs_without_a_cache(greys, backend, monkeypatch)
     assert caches(backend) == [None]
 
 
-def test_of_many_caches_those_that_were_used_last_are_kept(greys, backend, home, monkeypatch):
-    def use(version):
-        monkeypatch.setattr(backend, "version", lambda: version)
-        with open_bundle(greys, Mode.LATENCY):
+def test_of_many_caches_those_that_were_used_last_are_kept(backend, home, tmp_path):
+    def use(classes):
+        bundle = tmp_path / f"{classes}.bundle"
+        with open_bundle(
+            bundle if bundle.exists() else write_bundle(bundle, classes=classes), Mode.LATENCY
+        ):
             pass
         return caches(backend)[-1]
 
-    long_ago = [use(f"0.{n}") for n in range(opening._KEPT)]
+    long_ago = [use(2 + n) for n in range(opening._KEPT)]
+    shared = long_ago[0].parent / "fake-shared"
+    shared.mkdir()
+    os.utime(shared, (1, 1))
     for age_s, folder in enumerate(reversed(long_ago), start=1):
         os.utime(folder, (1e9 - age_s, 1e9 - age_s))
-    assert use("0.0") == long_ago[0]  # the oldest, but used again
-    newest = use("1.0")
-    assert set(newest.parent.iterdir()) == {*long_ago, newest} - {long_ago[1]}
+    assert use(2) == long_ago[0]  # the oldest, but used again
+    newest = use(100)
+    left = {*long_ago, newest, shared} - {long_ago[1]}  # what bundles share belongs to no bundle
+    assert set(newest.parent.iterdir()) == left
 
 
 def test_a_runtime_that_keeps_nothing_leaves_no_folder(greys, backend, home, monkeypatch):
-    monkeypatch.setattr(testing.Path, "touch", lambda _: None)  # so the fake leaves no file
+    monkeypatch.setattr(Path, "touch", lambda _: None)  # so the fake leaves no file
     with open_bundle(greys, Mode.LATENCY):
         pass
     assert list((home / "edgeresnet/engines").iterdir()) == []

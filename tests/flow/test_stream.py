@@ -182,7 +182,7 @@ def test_what_an_engine_raises_ends_the_run(stream, backend):
 
 
 def test_an_engine_that_is_no_number_is_an_error_and_never_a_label(stream, backend, monkeypatch):
-    from edgeresnet import testing
+    from edgeresnet.testing import backend as testing
 
     real = testing.brightness_logits
 

@@ -80,6 +80,34 @@ def test_a_gpus_devices_are_allowed_and_the_disks_are_not():
     assert "char-drm rw" in allowed
 
 
+def test_a_jetsons_gpu_is_opened_by_its_own_names():
+    """What CUDA on an Orin opens, printed on a machine that has none of it."""
+    devices = gpu_devices([])
+    assert {"/dev/nvmap", "/dev/host1x-fence", "/dev/nvgpu/igpu0/ctrl", "char-drm"} <= set(devices)
+    assert "char-*.gpu" in devices  # in /proc/devices it is 17000000.gpu
+    assert "/dev/host1x-new" in gpu_devices(["/dev/host1x-new"])
+
+
+def test_a_first_engine_of_a_gpu_may_take_long_and_kernels_are_kept():
+    made = service(gpu=True, name="door")
+    assert lines(made, "TimeoutStartSec") == ["90min"]
+    assert lines(service(), "TimeoutStartSec") == ["15min"]
+    assert "CUDA_CACHE_PATH=%C/door/cuda" in lines(made, "Environment")
+    assert "nvidia-persistenced.service" in lines(made, "After")[0].split()
+    assert lines(service(), "After") == ["network.target"]
+
+
+def test_csi_cameras_are_reached_in_the_systems_tmp_and_ours_is_elsewhere():
+    """A bound socket would be a dead one after the daemon's first restart."""
+    made = service(csi=True, gpu=True, name="door")
+    assert lines(made, "PrivateTmp") == ["no"]
+    assert lines(made, "ProtectSystem") == ["strict"]  # so that /tmp is read-only
+    assert "TMPDIR=%t/door" in lines(made, "Environment")
+    assert "nvargus-daemon.service" in lines(made, "After")[0].split()
+    assert service(csi=True, reads=(Path("/tmp/b"),)).hidden == ()
+    assert lines(service(gpu=True), "PrivateTmp") == ["yes"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -146,10 +174,11 @@ def systemd_analyze(tmp_path):
 
 
 ALL = {"credentials": ("door", "mqtt"), "groups": ("video", "render")}
-GPU = {**ALL, "devices": gpu_devices(["/dev/nvidia0"])}
+GPU = {**ALL, "devices": gpu_devices(["/dev/nvidia0"]), "gpu": True}
+CSI = {**GPU, "csi": True}
 
 
-@pytest.mark.parametrize("changes", [{}, GPU], ids=["least", "most"])
+@pytest.mark.parametrize("changes", [{}, GPU, CSI], ids=["least", "gpu", "csi"])
 def test_systemd_understands_every_line(systemd_analyze, changes):
     done = systemd_analyze("verify", "--man=no", **changes)
     told = [line for line in done.stderr.splitlines() if "Restart" not in line]  # of systemd 254
@@ -157,7 +186,7 @@ def test_systemd_understands_every_line(systemd_analyze, changes):
     assert not [line for line in told if "edgeresnet.service" in line]
 
 
-@pytest.mark.parametrize("changes", [{}, GPU], ids=["least", "most"])
+@pytest.mark.parametrize("changes", [{}, GPU, CSI], ids=["least", "gpu", "csi"])
 def test_systemd_finds_little_that_is_exposed(systemd_analyze, changes):
     done = systemd_analyze("security", "--offline=yes", "--threshold=25", "--no-pager", **changes)
     assert done.returncode == 0, done.stdout[-2000:]

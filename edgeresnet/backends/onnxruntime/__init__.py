@@ -15,27 +15,34 @@ import onnxruntime as ort
 from edgeresnet.backends.onnxruntime.host import HostTable
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.errors import DeviceError, ModelError
+from edgeresnet.core.layers import EngineLayer
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Engine, Mode, Session
 from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import IMAGE, Tensors, TensorSpec
 
 ENTRY = "model.onnx"
 TABLE = "edgeresnet.host_table"
+_LEAVE_PAIRS = "session.disable_quant_qdq"
+"""ONNX Runtime 1.31.1 fuses float16 Q/DQ pairs to something else: relative error 0.4 to 1."""
 
 
 class OrtSession:
     """Own input planes; runs on the thread that calls."""
 
-    def __init__(self, session: Any, table: HostTable) -> None:
+    def __init__(self, session: Any, table: HostTable | None) -> None:
         node = session.get_inputs()[0]
         self._session, self._table = session, table
         self._input = node.name
         self._outputs = [output.name for output in session.get_outputs()]
-        self._planes = np.empty(node.shape, table.values.dtype)
+        self._planes = np.empty(node.shape, table.values.dtype if table else np.uint8)
 
     def infer(self, feeds: Tensors) -> Tensors:
         """Run once. The result is the caller's to keep."""
-        self._table.apply(feeds[IMAGE], self._planes)
+        if self._table is None:
+            np.copyto(self._planes, feeds[IMAGE])
+        else:
+            self._table.apply(feeds[IMAGE], self._planes)
         try:
             values = self._session.run(self._outputs, {self._input: self._planes})
         except Exception as error:  # the runtime's exceptions share no public base
@@ -48,10 +55,16 @@ class OrtEngine:
     """A loaded model; sessions share its weights."""
 
     loaded: Any
-    table: HostTable
+    table: HostTable | None
+    """None for a graph that normalises by itself."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parallel: int
+
+    @property
+    def layers(self) -> tuple[EngineLayer, ...]:
+        """Nothing: this runtime does not tell."""
+        return ()
 
     def session(self) -> Session:
         """A new session."""
@@ -97,6 +110,7 @@ class OnnxRuntimeBackend:
         target: Target,
         mode: Mode,
         cache: Path | None,  # noqa: ARG002  this runtime compiles nothing that could be kept
+        progress: Progress = silent,  # noqa: ARG002  or takes long
     ) -> Generator[Engine]:
         """Open the model on the target's execution provider.
 
@@ -110,6 +124,8 @@ class OnnxRuntimeBackend:
         for key, value in target.options.items():
             text = str(int(value)) if isinstance(value, bool) else str(value)
             options.add_session_config_entry(key, text)
+        if artifact.normalisation == "graph":  # of another backend, which may hold float16 Q/DQ
+            options.add_session_config_entry(_LEAVE_PAIRS, "1")
         if target.device not in ort.get_available_providers():
             raise DeviceError(
                 f"ONNX Runtime has no {target.device} here",
@@ -122,6 +138,9 @@ class OnnxRuntimeBackend:
                 f"ONNX Runtime {self.version()} cannot load {artifact.path.name}: "
                 f"{str(error).splitlines()[0][:200]}"
             ) from error
+        if artifact.normalisation == "graph":
+            yield OrtEngine(loaded, None, artifact.inputs, artifact.outputs, parallel)
+            return
         try:
             table = HostTable.from_text(loaded.get_modelmeta().custom_metadata_map[TABLE])
         except (KeyError, ValueError) as error:

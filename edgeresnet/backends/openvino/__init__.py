@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
 
+from edgeresnet.backends.openvino.layers import layers_of
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.errors import DeviceError, ModelError
+from edgeresnet.core.layers import EngineLayer
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Engine, Mode, Session
 from edgeresnet.core.target import Options, Target
 from edgeresnet.core.tensors import IMAGE, Tensors, TensorSpec
@@ -54,6 +58,11 @@ class OvEngine:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parallel: int
+
+    @cached_property
+    def layers(self) -> tuple[EngineLayer, ...]:
+        """What it is made of; asked of OpenVINO on first use only."""
+        return layers_of(self.compiled)
 
     def session(self) -> Session:
         """A new session."""
@@ -104,7 +113,12 @@ class OpenVinoBackend:
 
     @contextmanager
     def load(
-        self, artifact: Artifact, target: Target, mode: Mode, cache: Path | None
+        self,
+        artifact: Artifact,
+        target: Target,
+        mode: Mode,
+        cache: Path | None,
+        progress: Progress = silent,  # noqa: ARG002  seconds at most
     ) -> Generator[Engine]:
         """Read the IR and compile it for this machine.
 
@@ -119,7 +133,7 @@ class OpenVinoBackend:
             **target.options,
         }
         if cache is not None:
-            config["CACHE_DIR"] = str(cache)
+            config["CACHE_DIR"] = str(cache / self.version())
         try:
             model = core.read_model(str(artifact.path))
             compiled = core.compile_model(model, target.device, config)

@@ -27,7 +27,8 @@ def write_ir(graph: Graph, out: Path) -> None:
     """
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "body.onnx"
-        onnx.save(body_of(load_onnx(graph.path)), str(path))
+        body = body_of(load_onnx(graph.path))
+        onnx.save(body, str(path))
         try:
             with _logging_left_alone():
                 model = ov.convert_model(str(path))
@@ -36,6 +37,7 @@ def write_ir(graph: Graph, out: Path) -> None:
             raise ModelError(
                 f"OpenVINO cannot import {graph.path}: {reason[-1][:200] if reason else error}"
             ) from error
+        _name_last_nodes(model, body)
         model = _with_normalisation(model, graph.preprocess)
         model.inputs[0].set_names({IMAGE})
         for port, spec in zip(model.outputs, graph.outputs, strict=True):
@@ -59,6 +61,15 @@ def _logging_left_alone() -> Iterator[None]:
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
+
+
+def _name_last_nodes(model: ov.Model, body: onnx.ModelProto) -> None:
+    """Give the nodes at the outputs their own names back; the import calls them by the output."""
+    producer = {output: node.name for node in body.graph.node for output in node.output}
+    for port in model.outputs:
+        last = port.get_node().input_value(0).get_node()
+        if last.get_friendly_name() in producer:
+            last.set_friendly_name(producer[last.get_friendly_name()])
 
 
 def _with_normalisation(model: ov.Model, preprocess: Preprocess) -> ov.Model:

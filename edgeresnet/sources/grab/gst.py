@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from select import select
 from tempfile import TemporaryFile
 from typing import IO, Any
 
@@ -19,34 +20,46 @@ import numpy as np
 
 from edgeresnet.sources.fault import Fault
 from edgeresnet.sources.grab import Grabbed, Opened, Order
+from edgeresnet.sources.grab.complaints import complaint, last_words
 from edgeresnet.sources.shots import Shot
 
 LAUNCH = "gst-launch-1.0"
 _RAW = "video/x-raw,format=BGRx,width={width},height={height}"
 _SCALED = f"videoconvert ! videoscale ! {_RAW}"
-_NVMM = "video/x-raw(memory:NVMM),width={width},height={height},framerate={fps}/1"
+_NVMM = "video/x-raw(memory:NVMM),format=NV12,width={even_width},height={even_height}"
+_RTSP = "rtspsrc location={url} protocols=tcp latency=100"
 TEMPLATES = {
     "test": f"videotestsrc is-live=true ! video/x-raw,framerate={{fps}}/1 ! {_SCALED}",
     "v4l2": f"v4l2src device={{device}} ! {_SCALED}",
     "v4l2-mjpeg": "v4l2src device={device} ! image/jpeg,width={width},height={height} ! "
     f"jpegdec ! {_SCALED}",
-    "libcamera": f"libcamerasrc ! video/x-raw,width={{width}},height={{height}} ! {_SCALED}",
-    "csi": f"nvarguscamerasrc sensor-id={{sensor}} ! {_NVMM} ! nvvidconv ! {_RAW}",
-    "nv-v4l2-mjpeg": "v4l2src device={device} ! image/jpeg,width={width},height={height} ! "
-    f"nvv4l2decoder mjpeg=1 ! nvvidconv ! {_RAW}",
-    "nv-rtsp-h264": "rtspsrc location={url} protocols=tcp latency=100 ! rtph264depay ! h264parse ! "
-    f"nvv4l2decoder ! nvvidconv ! {_RAW}",
-    "nv-rtsp-h265": "rtspsrc location={url} protocols=tcp latency=100 ! rtph265depay ! h265parse ! "
-    f"nvv4l2decoder ! nvvidconv ! {_RAW}",
+    "libcamera": f"libcamerasrc ! video/x-raw,width={{wide}},height={{height}} ! {_SCALED}",
+    "csi": f"nvarguscamerasrc sensor-id={{sensor}} ! {_NVMM},framerate={{fps}}/1 ! "
+    f"nvvidconv ! {_RAW}",
+    "nv-v4l2-mjpeg": "v4l2src device={device} io-mode=2 ! "
+    f"image/jpeg,width={{width}},height={{height}} ! nvv4l2decoder mjpeg=1 ! nvvidconv ! {_RAW}",
+    "nv-rtsp-h264": f"{_RTSP} ! rtph264depay ! h264parse ! nvv4l2decoder ! nvvidconv ! {_RAW}",
+    "nv-rtsp-h265": f"{_RTSP} ! rtph265depay ! h265parse ! nvv4l2decoder ! nvvidconv ! {_RAW}",
 }
-"""Name, as in ``gst://NAME``, to the pipeline; every one ends in BGRx pixels."""
-_SAID, _MOST_SAID = 2000, 1 << 20
+"""Name, as in ``gst://NAME``, to the pipeline; every one ends in BGRx pixels, whose rows of four
+bytes a pixel GStreamer never pads. NV12 has even sides only, and libcamera pads rows to 64 bytes
+that it gives away as they are: what follows scales to the size that was asked for."""
+_SAID, _MOST_SAID = 16 << 10, 1 << 20
+_LOOK_S = 0.5
+_UNWANTED = ("DISPLAY", "WAYLAND_DISPLAY")
+"""NVIDIA's elements ask a display that they do not need, and fail with the one of ``ssh -X``."""
 
 
 def pipeline(name: str, options: Mapping[str, Any], descriptor: int) -> list[str]:
     """The arguments of ``gst-launch-1.0``: each element and each of its properties is one."""
     words = f"{TEMPLATES[name]} ! fdsink fd={descriptor}".split()
-    return [part.format(**options) for part in words]
+    width, height = int(options["width"]), int(options["height"])
+    sizes = {
+        "even_width": width + width % 2,
+        "even_height": height + height % 2,
+        "wide": -(-width // 16) * 16,
+    }
+    return [part.format(**options, **sizes) for part in words]
 
 
 def rate(name: str, options: Mapping[str, Any]) -> float | None:
@@ -69,26 +82,35 @@ def connect(order: Order) -> Grabbed:
                 stdout=said,
                 stderr=said,
                 pass_fds=(theirs,),
-                env={**os.environ, "GST_DEBUG_NO_COLOR": "1"},
+                env={
+                    **{key: value for key, value in os.environ.items() if key not in _UNWANTED},
+                    "GST_DEBUG_NO_COLOR": "1",
+                },
             )
         finally:
             os.close(theirs)
         try:
             yield Opened(rate(order.place, order.options))
-            for shot in _frames(pixels, height, width):
+            for shot in _frames(pixels, height, width, lambda: _look(said, order)):
                 yield shot
                 if os.fstat(said.fileno()).st_size > _MOST_SAID:
                     said.truncate(0)  # a warning for each bad picture, for months
             process.wait()
-            raise Fault("closed", f"GStreamer ended: {_last_words(said)}")
+            _look(said, order)
+            raise Fault("closed", f"GStreamer ended: {last_words(_heard(said))}")
         finally:
             process.kill()
             process.wait()
 
 
-def _frames(pipe: IO[bytes], height: int, width: int) -> Iterator[Shot]:
+def _frames(
+    pipe: IO[bytes], height: int, width: int, waiting: Callable[[], None]
+) -> Iterator[Shot]:
+    """Whole frames; ``waiting`` is called now and then until the first comes."""
     raw = np.empty((height, width, 4), np.uint8)
     whole = memoryview(raw.reshape(-1).data)
+    while not select([pipe], [], [], _LOOK_S)[0]:
+        waiting()
     while True:
         filled = 0
         while filled < len(whole):
@@ -100,8 +122,12 @@ def _frames(pipe: IO[bytes], height: int, width: int) -> Iterator[Shot]:
         yield Shot(cv2.cvtColor(raw, cv2.COLOR_BGRA2BGR), captured_ns=captured_ns)  # type: ignore[arg-type]
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-    lines = said.read().decode("utf-8", "replace").split("\n")
-    wrong = [line.strip() for line in lines if "ERROR" in line or "erroneous" in line.lower()]
-    return (wrong or [line.strip() for line in lines if line.strip()] or ["it said nothing"])[-1]
+def _look(said: IO[bytes], order: Order) -> None:
+    """Raise what it complains of: NVIDIA's camera source says what is wrong, and then hangs."""
+    if fault := complaint(_heard(said), order.place, order.options):
+        raise fault
+
+
+def _heard(said: IO[bytes]) -> str:
+    size = os.fstat(said.fileno()).st_size
+    return os.pread(said.fileno(), _SAID, max(0, size - _SAID)).decode("utf-8", "replace")

@@ -103,6 +103,76 @@ def test_a_rate_is_told_where_it_was_asked_for():
 
 @needs_gst
 def test_a_pipeline_that_cannot_run_says_why():
-    with pytest.raises(Fault, match="nvarguscamerasrc") as caught:
+    with pytest.raises(Fault, match="no element nvarguscamerasrc") as caught:
         list(gst.connect(Order("gst", "csi", OPTIONS)))
-    assert caught.value.reason == "closed"
+    assert caught.value.reason == "invalid"
+    assert "nvidia-l4t-gstreamer" in caught.value.hint
+
+
+def test_sides_that_a_format_does_not_have_are_rounded_up_and_scaled_to_the_wanted_ones():
+    odd = {**OPTIONS, "width": 639, "height": 361}
+    csi = gst.pipeline("csi", odd, 7)
+    assert "video/x-raw(memory:NVMM),format=NV12,width=640,height=362,framerate=30/1" in csi
+    assert csi[-4] == "video/x-raw,format=BGRx,width=639,height=361"
+    libcamera = gst.pipeline("libcamera", odd, 7)
+    assert "video/x-raw,width=640,height=361" in libcamera
+    even = gst.pipeline("libcamera", {**OPTIONS, "width": 640}, 7)
+    assert "video/x-raw,width=640,height=720" in even
+
+
+@needs_gst
+@pytest.mark.parametrize("width", [1, 321, 323, 641])
+def test_rows_are_not_padded_whatever_the_width(width):
+    """The last column of the bars' lower right is black; a padded row would shift the picture."""
+    shots = gst.connect(Order("gst", "test", {**OPTIONS, "width": width, "height": 48}))
+    next(shots)
+    first, second = next(shots).pixels, next(shots).pixels
+    shots.close()
+    for pixels in (first, second):
+        assert pixels.shape == (48, width, 3)
+        rows = pixels[2:28].astype(int)  # the seven bars: all rows are the same
+        assert abs(rows - rows[0]).max() <= 2
+
+
+@pytest.fixture
+def pretend(tmp_path, monkeypatch):
+    """Puts a script in the place of gst-launch-1.0; it may write frames to ``$FD``."""
+
+    def make(body):
+        program = tmp_path / "gst"
+        script = "for word; do case $word in fd=*) FD=${word#fd=};; esac; done"
+        program.write_text(f"#!/bin/bash\n{script}\n{body}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(gst.shutil, "which", lambda _name: str(program))
+
+    return make
+
+
+def test_an_element_that_says_what_is_wrong_and_hangs_is_not_waited_for(pretend):
+    pretend(
+        'echo "Error generated. gstnvarguscamerasrc.cpp, execute:751 No cameras available"; '
+        "sleep 60"
+    )
+    shots = gst.connect(Order("gst", "csi", OPTIONS))
+    assert next(shots) == Opened(30)
+    with pytest.raises(Fault, match="no CSI camera was found"):
+        next(shots)
+
+
+def test_what_was_said_before_the_first_frame_does_not_end_a_stream_that_works(pretend):
+    pretend(
+        'echo "ARGUS_ERROR: Argus Error Status" >&2; head -c 48 /dev/zero >&$FD; sleep 1.2; '
+        "head -c 48 /dev/zero >&$FD; sleep 60"
+    )
+    shots = gst.connect(Order("gst", "csi", {**OPTIONS, "width": 4, "height": 3}))
+    next(shots)
+    assert [next(shots).pixels.shape for _ in range(2)] == [(3, 4, 3)] * 2
+    shots.close()
+
+
+def test_no_display_is_asked(pretend, monkeypatch):
+    """With the display of ssh -X, NVIDIA's elements find no EGL."""
+    monkeypatch.setenv("DISPLAY", "localhost:10.0")
+    pretend('echo "ERROR: display=$DISPLAY."')
+    with pytest.raises(Fault, match=r"display=\."):
+        list(gst.connect(Order("gst", "csi", OPTIONS)))

@@ -1,29 +1,12 @@
-"""Public fakes for the seams: try a source, sink or backend of your own without vendor or camera.
-
-::
-
-    bundle = write_bundle(tmp_path / "fake.bundle", classes=256)
-    source = ListSource([grey(value) for value in (3, 1, 2)])
-    sink = ListSink()
-    with (
-        plugged(BACKENDS, "fake", backend=FakeBackend()),
-        plugged(sources.SCHEMES, "list", open_place=lambda *_, **__: source),
-        plugged(sinks.SCHEMES, "list", open_place=lambda *_: sink),
-    ):
-        run(bundle, "list://", ["list:here"])
-    assert sink.class_ids == [3, 1, 2]
-"""
+"""A backend without a vendor, and bundles for it."""
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +23,9 @@ from edgeresnet.core.bundle import (
     digests,
     seal,
 )
-from edgeresnet.core.frames import Frame
-from edgeresnet.core.predictions import Classification, Prediction
+from edgeresnet.core.layers import EngineLayer
 from edgeresnet.core.preprocess import Preprocess
+from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Engine, Mode, Session
 from edgeresnet.core.target import Options, Scheme, Target
 from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors, TensorSpec
@@ -94,6 +77,11 @@ class FakeEngine:
     parallel: int
     wrong: bool
 
+    @property
+    def layers(self) -> tuple[EngineLayer, ...]:
+        """What the backend was told to say."""
+        return self.backend.layers
+
     def session(self) -> Session:
         """A new session; a wrong one while the backend has such left."""
         backend = self.backend
@@ -117,6 +105,10 @@ class FakeBackend:
     """Called in every run with its pictures: to wait, to note, to raise."""
     compile_error: Exception | None = None
     """Raised by ``compile`` when half of its files are written."""
+    loading: Callable[[Progress], None] | None = None
+    """Called in every load, with its progress: to take long, to raise."""
+    layers: tuple[EngineLayer, ...] = ()
+    """What its engines are made of."""
     loads: list[tuple[Mode, Path | None]] = field(default_factory=list)
     """Mode and cache folder of every load."""
     open_engines: int = 0
@@ -155,9 +147,12 @@ class FakeBackend:
         target: Target,  # noqa: ARG002
         mode: Mode,
         cache: Path | None,
+        progress: Progress = silent,
     ) -> Generator[Engine]:
         """Open what :meth:`compile` or :func:`write_bundle` wrote; leaves a file in ``cache``."""
         self.loads.append((mode, cache))
+        if self.loading is not None:
+            self.loading(progress)
         if cache is not None:
             (cache / "code").touch()
         parallel = self.parallel if mode is Mode.THROUGHPUT else 1
@@ -210,91 +205,3 @@ def write_bundle(
     )
     seal(folder, manifest)
     return folder
-
-
-class ListSource:
-    """Gives what is in a list: pictures and frames as frames, exceptions raised, events waited for.
-
-    It does not heed any ``stop``, as a driver would not. ``taken`` counts the items begun.
-    """
-
-    def __init__(
-        self,
-        items: Iterable[Pixels | Frame | BaseException | threading.Event],
-        *,
-        live: bool = False,
-        name: str = "list",
-    ) -> None:
-        self.live, self.name = live, name
-        self.dropped: dict[str, int] = {}
-        self.fps: float | None = None
-        self.taken, self.closed = 0, False
-        self._items = items
-
-    def __iter__(self) -> Iterator[Frame]:
-        index = 0
-        for item in self._items:
-            self.taken += 1
-            if isinstance(item, BaseException):
-                raise item
-            if isinstance(item, threading.Event):
-                item.wait()
-            elif isinstance(item, Frame):
-                yield item
-            else:
-                yield Frame(item, index, time.monotonic_ns(), self.name)
-                index += 1
-
-    def __enter__(self) -> ListSource:  # noqa: PYI034  Python 3.10 has no Self
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.closed = True
-
-
-class ListSink:
-    """Keeps what it is given; raises ``error`` at item number ``fails_at``, counted from 0."""
-
-    def __init__(self, *, fails_at: int | None = None, error: Exception | None = None) -> None:
-        self.frames: list[Frame] = []
-        self.predictions: list[Prediction] = []
-        self.closed = False
-        self._fails_at, self._error = fails_at, error or OSError("the sink failed")
-
-    @property
-    def class_ids(self) -> list[int]:
-        """The best class of each classification, in the order they came."""
-        return [p.best.class_id for p in self.predictions if isinstance(p, Classification)]
-
-    def put(self, frame: Frame, prediction: Prediction) -> None:
-        """Keep both."""
-        if len(self.frames) == self._fails_at:
-            raise self._error
-        self.frames.append(frame)
-        self.predictions.append(prediction)
-
-    def __enter__(self) -> ListSink:  # noqa: PYI034
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.closed = True
-
-
-@contextmanager
-def plugged(registry: dict[str, str], name: str, **members: object) -> Generator[None]:
-    """Put a module with ``members`` into a registry while the block runs.
-
-    A backend's module has ``backend``, a source's and a sink's ``open_place``.
-    """
-    module = ModuleType(f"edgeresnet.testing.plugged_{name}_{id(members):x}")
-    vars(module).update(members)
-    before = registry.get(name)
-    sys.modules[module.__name__], registry[name] = module, module.__name__
-    try:
-        yield
-    finally:
-        del sys.modules[module.__name__]
-        if before is None:
-            del registry[name]
-        else:
-            registry[name] = before

@@ -1,0 +1,77 @@
+"""Words of real ssh clients, and the advice they become."""
+
+import pytest
+
+from edgeresnet.core.errors import DeviceError, UsageError
+from edgeresnet.deploy.refusals import refusal
+
+CHANGED = """\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!
+Host key verification failed."""
+
+
+@pytest.mark.parametrize(
+    ("said", "family", "what", "hint"),
+    [
+        (
+            "ssh: Could not resolve hostname jetson: Temporary failure in name resolution",
+            UsageError,
+            "no machine is known as pi@jetson",
+            "~/.ssh/config",
+        ),
+        (
+            "ssh: connect to host jetson port 22: Connection refused",
+            DeviceError,
+            "refuses ssh connections",
+            "--to pi@jetson:PORT",
+        ),
+        (
+            "ssh: connect to host jetson port 22: Connection timed out",
+            DeviceError,
+            "does not answer",
+            "switched on",
+        ),
+        (
+            "ssh: connect to host jetson port 22: No route to host",
+            DeviceError,
+            "cannot be reached",
+            "switched on",
+        ),
+        (CHANGED, DeviceError, "another key than it had", "ssh-keygen -R jetson"),
+        ("Host key verification failed.", DeviceError, "is not known here", "ssh pi@jetson"),
+        (
+            "pi@jetson: Permission denied (publickey,password).",
+            DeviceError,
+            "does not let us in",
+            "ssh-copy-id pi@jetson",
+        ),
+        (
+            "Received disconnect from 10.0.0.7 port 22:2: Too many authentication failures",
+            DeviceError,
+            "does not let us in",
+            "ssh-agent",
+        ),
+        (
+            "Bad owner or permissions on /home/me/.ssh/config",
+            UsageError,
+            "does not take its options",
+            "",
+        ),
+        (
+            "kex_exchange_identification: read: Connection reset by peer",
+            DeviceError,
+            "closed the connection",
+            "ssh pi@jetson",
+        ),
+        ("something new", DeviceError, "cannot connect to pi@jetson: something new", "by hand"),
+        ("", DeviceError, "ssh ended without a word", "by hand"),
+    ],
+)
+def test_what_ssh_said_becomes_advice(said, family, what, hint):
+    error = refusal("pi@jetson", "ssh pi@jetson", said.splitlines())
+    assert type(error) is family
+    assert what in error.what
+    assert hint in error.hint
