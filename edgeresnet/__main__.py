@@ -1,7 +1,5 @@
 """``python -m edgeresnet``."""
 
-import sys
+from edgeresnet.cli import entry
 
-from edgeresnet.cli import main
-
-sys.exit(main())
+entry()

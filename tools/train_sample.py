@@ -1,7 +1,9 @@
-"""Trains the sample network that ships with edgeresnet: quarter-width ResNet-50, drawn pictures.
+"""Trains the sample networks that ship with edgeresnet: quarter-width ResNet-50, drawn pictures.
 
-About half an hour on two cores. Nothing is downloaded; the same seed draws the same
-pictures. Training pictures have seed 1, the 2000 validation pictures seed 2.
+The classifier, or with ``--task detect`` the detector on top of its backbone: see
+sample_detector.py. About half an hour on two cores each. Nothing is downloaded; the same seed
+draws the same pictures. The classifier's training pictures have seed 1, the 2000 validation
+pictures seed 2.
 """
 
 import argparse
@@ -19,7 +21,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import sample_detector
 import torch
+from detector_data import to_tensor
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -92,14 +96,6 @@ def augment(picture: Pictures, mirror: bool, side: int, rng: np.random.Generator
         part = part[:, ::-1]
     gain, lift = rng.uniform(0.8, 1.2), rng.uniform(-18, 18)
     return np.asarray(cv2.convertScaleAbs(np.maximum(part * gain + lift, 0)), np.uint8)
-
-
-def to_tensor(pictures: Pictures) -> Tensor:
-    """Normalised input (n, 3, H, W), channels last in memory, from uint8 BGR pictures."""
-    factor, offset = PREPROCESS.affine()
-    values = torch.from_numpy(pictures).float() * torch.from_numpy(factor)
-    values = (values + torch.from_numpy(offset)).flip(-1)
-    return values.permute(0, 3, 1, 2)
 
 
 def batches(data: Labelled, sides: list[int], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -253,35 +249,49 @@ def save(network: ResNet, path: Path, validation: Labelled, made_with: str) -> f
     return value
 
 
-def main() -> None:
-    """Draws, trains, rounds, measures and writes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="safetensors file to write")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentation")
-    parser.add_argument("--epochs", type=int, default=13)
-    parser.add_argument("--pictures", type=int, default=24000, help="training pictures")
-    parser.add_argument("--task", choices=["classify"], default="classify")
-    parser.add_argument("--keep", type=Path, help="folder for drawn pictures, used again if there")
-    options = parser.parse_args()
-    torch.set_flush_denormal(True)
+def classify(options: argparse.Namespace, folder: Path) -> None:
+    """Draws, trains, rounds, measures and writes the classifier."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            validation = draw(folder, VALIDATION_PICTURES, VALIDATION_SEED, pool)
-            data = draw(folder, options.pictures, TRAIN_SEED, pool)
-        print(f"drawn in {(time.monotonic() - started) / 60:.1f} min", flush=True)
-        network = train(data, options.epochs, options.seed)
-        restate(network, data)
-        made_with = (
-            f"tools/train_sample.py --seed {options.seed} --epochs {options.epochs} "
-            f"--pictures {options.pictures}; torch {torch.__version__}"
-        )
-        value = save(network, options.out, validation, made_with)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        validation = draw(folder, VALIDATION_PICTURES, VALIDATION_SEED, pool)
+        data = draw(folder, options.pictures, TRAIN_SEED, pool)
+    print(f"drawn in {(time.monotonic() - started) / 60:.1f} min", flush=True)
+    network = train(data, options.epochs, options.seed)
+    restate(network, data)
+    made_with = (
+        f"tools/train_sample.py --seed {options.seed} --epochs {options.epochs} "
+        f"--pictures {options.pictures}; torch {torch.__version__}"
+    )
+    value = save(network, options.out, validation, made_with)
     size_mb = options.out.stat().st_size / 1e6
     minutes = math.ceil((time.monotonic() - started) / 6) / 10
     print(f"{options.out.name}: top-1 {value:.2f} %, {size_mb:.2f} MB, {minutes} min")
+
+
+def main() -> None:
+    """Trains what ``--task`` says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="safetensors file to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the augmentation")
+    parser.add_argument("--epochs", type=int, help="13, of the detector 3")
+    parser.add_argument(
+        "--pictures", type=int, help="training pictures: 24000, of the detector 6000"
+    )
+    parser.add_argument("--task", choices=["classify", "detect"], default="classify")
+    parser.add_argument("--threads", type=int, help="of torch: fewer where others compute as well")
+    parser.add_argument("--keep", type=Path, help="folder for drawn pictures, used again if there")
+    options = parser.parse_args()
+    detect = options.task == "detect"
+    options.out = options.out or (sample_detector.DEFAULT_OUT if detect else DEFAULT_OUT)
+    options.epochs = options.epochs or (3 if detect else 13)
+    options.pictures = options.pictures or (6000 if detect else 24000)
+    torch.set_flush_denormal(True)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        (sample_detector.make if detect else classify)(options, folder)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import click
 
 from edgeresnet import __version__
 from edgeresnet.core.errors import DeviceError, EdgeError, MissingBackendError, UsageError
+from edgeresnet.core.progress import BUILDER
 from edgeresnet.core.secrets import redact
 
 COMMANDS = {
@@ -35,6 +36,7 @@ COMMANDS = {
 }
 """Command to its line of help; the module ``edgeresnet.cli.<command>`` has ``command``."""
 EXTRAS = {
+    "faster_coco_eval": "evaluate",
     "onnx": "quantize",
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
@@ -121,6 +123,17 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911  a code for
     except Exception as error:  # noqa: BLE001  a bug, or a package that is not here
         return _unexpected(error, arguments)
     return code if isinstance(code, int) else 0  # a command that called Context.exit
+
+
+def entry() -> None:
+    """The console script: :func:`main`, and the end of the process with its exit code."""
+    code = main()
+    if any(thread.name == BUILDER for thread in threading.enumerate()):
+        # a vendor's compiler is at work in it: an interpreter that is torn down under it aborts
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _unexpected(error: Exception, arguments: list[str]) -> int:

@@ -56,13 +56,14 @@ def command(
     With --on-device, on the device: build the engine that its first run would build, and prove it.
     """
     from edgeresnet.compile.on_device import prove_on_device
-    from edgeresnet.compile.stage import compile_graph
 
     if not on_device and (require_int8 is not None or every):
         raise UsageError("--require-int8 and --layers tell of an engine: they need --on-device")
     bundle, compiled, found = graph, None, None
     with progress_bar(quiet=quiet) as progress:
         if not (on_device and graph.is_dir()):
+            from edgeresnet.compile.stage import compile_graph  # needs the host's packages
+
             given = {key: value for key, value in options.items() if value is not None}
             bundle = given.pop("out", Path(graph.name.removesuffix(".onnx") + ".bundle"))
             compiled = compile_graph(graph, bundle, force=force, progress=progress, **given)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 @click.argument("weights")
 @click.option("--arch", help="Network; else read from the weights.")
 @click.option(
+    "--task",
+    type=click.Choice(["classify", "detect", "embed"]),
+    help="What for; embed leaves out the last layer. [told by the weights]",
+)
+@click.option(
     "--stride-in",
     type=click.Choice(["1x1", "3x3"]),
     help="v1 puts a bottleneck's stride in its 1x1 convolution, v1.5 in its 3x3. [3x3]",

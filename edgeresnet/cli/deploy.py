@@ -24,8 +24,8 @@ from edgeresnet.core.progress import Progress
 
 if TYPE_CHECKING:
     from edgeresnet.core.bundle import Bundle
+    from edgeresnet.deploy.address import Address
     from edgeresnet.deploy.remote import RemoteReport
-    from edgeresnet.deploy.ssh import Address
     from edgeresnet.deploy.stage import DeployReport
 
 _CONVERT = ("arch", "stride_in", "classes")
@@ -144,7 +144,7 @@ def _check(context: click.Context, options: dict[str, Any], *, made: bool) -> No
 
 
 def _address(options: dict[str, Any]) -> Address | None:
-    from edgeresnet.deploy.ssh import parse_address
+    from edgeresnet.deploy.address import parse_address
 
     if options["to"] is None:
         return None
@@ -160,12 +160,14 @@ def _remote_command(options: dict[str, Any]) -> tuple[str, ...]:
 
 def _check_device(address: Address, options: dict[str, Any]) -> None:
     from edgeresnet.core.target import load_target
+    from edgeresnet.deploy.device import extra_of
     from edgeresnet.deploy.remote import check_device
 
+    target = load_target(options["target"])
     check_device(
         address,
         command=_remote_command(options),
-        extra=load_target(options["target"]).backend,
+        extra=extra_of(target.backend, target.options),
         tell=lambda line: say(line, quiet=options["quiet"]),
     )
 
@@ -242,18 +244,16 @@ def _print_stages(report: DeployReport, *, quiet: bool) -> None:
 
 
 def _print_device(found: RemoteReport) -> None:
-    data = found.as_json()
-    machine, latency = data["fingerprint"], data["engine_latency_ms"]
-    share = data["int8_share"]
-    allowed = found.bundle.manifest.golden.tolerance
+    proof, speed = found.proof, found.speed
+    share, allowed = proof.int8_share, found.bundle.manifest.golden.tolerance
     rows = [
-        ("machine", f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}"),
+        ("machine", speed.machine),
         ("bundle there", found.folder),
         ("digest, both ends", f"sha256 {found.bundle.digest[:16]}…"),
         ("copied by", found.copied_by or "nothing: it was there"),
-        ("golden check", f"relative error {data['golden_error']:.2g}, {allowed:g} allowed"),
+        ("golden check", f"relative error {proof.golden_error:.2g}, {allowed:g} allowed"),
         ("products in INT8", "not told" if share is None else f"{100 * share:.1f} %"),
-        ("engine, one frame", f"p50 {latency['p50']:.2f} ms, p99 {latency['p99']:.2f} ms"),
-        ("end to end", f"{data['fps']:.1f} frames/s"),
+        ("engine, one frame", f"p50 {speed.p50_ms:.2f} ms, p99 {speed.p99_ms:.2f} ms"),
+        ("end to end", f"{speed.fps:.1f} frames/s"),
     ]
     print_table("", (f"on {found.host}", ""), rows)

@@ -178,7 +178,9 @@ def _evidence(evidence: Mapping[str, Any]) -> Rows:
 def _preprocess(preprocess: Preprocess) -> str:
     height, width = preprocess.size
     crop = (
-        f"resize {preprocess.resize}, crop" if preprocess.crop.value == "center" else "stretch to"
+        f"resize {preprocess.resize}, crop"
+        if preprocess.crop.value == "center"
+        else {"none": "stretch to", "letterbox": "letterbox"}[preprocess.crop.value]
     )
     mean, std = (
         ", ".join(f"{v:g}" for v in values) for values in (preprocess.mean, preprocess.std)

@@ -83,7 +83,9 @@ def preprocessing(function: F) -> F:
             help="bilinear is antialiased as torchvision's. [bilinear]",
         ),
         click.option(
-            "--crop", type=choice(["center", "none"]), help="none: stretch to --size. [center]"
+            "--crop",
+            type=choice(["center", "none", "letterbox"]),
+            help="none: stretch to --size. [center]",
         ),
         click.option("--resize", type=int, help="Shorter side before the crop. [256]"),
         click.option("--size", type=Size(), help="Network input, N or HEIGHTxWIDTH. [224]"),

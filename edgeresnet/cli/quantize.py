@@ -25,6 +25,11 @@ METHOD = click.Choice(["minmax", "percentile", "entropy", "mse", "lp", "auto"])
 @click.option("--images", type=PATH, help="Calibration pictures: folder or CSV. [kept ones]")
 @click.option("--eval", "eval_images", type=PATH, help="Gate pictures; else a half of --images.")
 @click.option("--class-map", type=PATH, help="CSV or JSON: folder to class.")
+@click.option(
+    "--annotations",
+    type=PATH,
+    help="Of a detector: boxes of the pictures that judge, COCO file or folder of XML.",
+)
 @click.option("--samples", type=click.IntRange(1), help="Calibration pictures. [256]")
 @click.option("--target", help="Device profile, by name or TOML file: gives the scheme.")
 @click.option("--scheme", type=click.Choice(["u8-affine", "s8-symmetric"]), help="Instead.")
@@ -103,7 +108,12 @@ def print_quantize(report: QuantizeReport) -> None:
     gate = report.gate
     rows: list[tuple[str, object]] = []
     if gate is not None:
-        for name, pair in (("top-1", gate.top1), ("top-5", gate.top5)):
+        for name, pair in (
+            ("top-1", gate.top1),
+            ("top-5", gate.top5),
+            ("mAP@[.5:.95]", gate.map),
+            ("mAP@.5", gate.map50),
+        ):
             if pair is not None:
                 rows.append((f"{name} float", pair[0]))
                 rows.append((f"{name} INT8", pair[1]))

@@ -16,12 +16,12 @@ import click
 from edgeresnet.cli.console import print_json, progress_lines, say
 from edgeresnet.cli.options import PATH, shared
 from edgeresnet.cli.signals import Signals
+from edgeresnet.cli.told import in_short, summary
 from edgeresnet.cli.watching import Systemd, systemd, watching
 from edgeresnet.core.errors import DeviceError, EdgeError, UsageError
 
 if TYPE_CHECKING:
     from edgeresnet.core.status import RunStatus
-    from edgeresnet.flow.meanwhile import Handover
     from edgeresnet.flow.report import RunReport
     from edgeresnet.flow.stream import Result
     from edgeresnet.run.config import App
@@ -49,8 +49,19 @@ _REQUIRED_S = 10.0
     help="jsonl:-, csv:FILE, video:FILE, images:DIR, web:PORT, mqtt://HOST/TOPIC, webhook:URL; "
     "may repeat.",
 )
-@click.option("--top", type=click.IntRange(1), help="Labels a frame. [5]")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Least score. [0]")
+@click.option("--top", type=click.IntRange(1), help="Labels or boxes a frame. [5; 300]")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Least score. [0 of labels, 0.3 of boxes]"
+)
+@click.option(
+    "--class-threshold",
+    "class_thresholds",
+    multiple=True,
+    metavar="CLASS=SCORE",
+    callback=lambda _context, _option, given: dict(map(_class_threshold, given)),
+    help="Least score of one class, as person=0.5; may repeat.",
+)
+@click.option("--track", is_flag=True, help="Give things the id that they had in earlier frames.")
 @click.option("--max-age", type=click.FloatRange(0), help="Drop results older than MS.")
 @click.option(
     "--fps", type=click.FloatRange(0, min_open=True), help="At most N frames a second and source."
@@ -145,11 +156,13 @@ def _wanted(
     told = {
         "top": options["top"],
         "threshold": options["threshold"],
+        "track": options["track"] or None,
         "max_age_ms": options["max_age"],
         "fps": options["fps"],
         "frames": options["frames"],
     }
     given = {key: value for key, value in told.items() if value is not None}
+    given["class_thresholds"] = {**app.policy.class_thresholds, **options["class_thresholds"]}
     app = replace(
         app,
         sources=sources or app.sources,
@@ -162,6 +175,21 @@ def _wanted(
             "run needs a --source", hint="--source camera://0, --source clip.mp4, --source rtsp://…"
         )
     return app
+
+
+def _class_threshold(text: str) -> tuple[str, float]:
+    """Take ``person=0.5`` apart."""
+    name, found, score = text.rpartition("=")
+    try:
+        least = float(score)
+    except ValueError:
+        least = -1.0
+    if not (found and name and 0 <= least <= 1):
+        raise UsageError(
+            f"--class-threshold {text!r} is not a class and a score of 0 to 1",
+            hint="--class-threshold person=0.5",
+        )
+    return name, least
 
 
 class _Watch:
@@ -204,7 +232,7 @@ class _Watch:
 
 
 class _Label:
-    """The best label of the newest result; a line of its own where nothing else shows it."""
+    """What the newest result says, briefly; a line of its own where nothing else shows it."""
 
     def __init__(self, *, quiet: bool, labels: bool) -> None:
         self._lines = labels and not quiet and not sys.stderr.isatty()
@@ -213,8 +241,7 @@ class _Label:
 
     def show(self, report: RunReport, result: Result) -> None:
         """Called for every result; writes at most twice a second."""
-        best = getattr(result.prediction, "best", None)
-        self._best = f"{best.name} {best.score:.0%}" if best is not None else ""
+        self._best = in_short(result.prediction)
         now = time.monotonic()
         if now < self._next or not self._lines:
             return
@@ -230,41 +257,3 @@ class _Label:
     def text(self) -> str:
         """The label in a column of its own."""
         return f"{self._best:<28.28} " if self._best else ""
-
-
-def summary(report: RunReport) -> list[str]:
-    """What a run did: the identity, the times, each source of several, and what sinks lost."""
-    counters, latency = report.counters, report.latency
-    times = ", ".join(f"p{n} {latency.percentile(n):.1f}" for n in (50, 90, 99))
-    lines = [
-        _identity(counters),
-        f"{report.fps:.1f} frames/s; latency ms {times}, max {latency.max_ms:.1f}",
-    ]
-    if len(report.feeds) > 1:
-        lines += [f"  {feed.name}: {_identity(feed.counters)}" for feed in report.feeds]
-    for sink in (outlet.status() for outlet in report.sinks):
-        if sink.dropped or sink.waiting or sink.errors:
-            lost = ", ".join(f"{count} {reason}" for reason, count in sorted(sink.dropped.items()))
-            lines.append(
-                f"  sink {sink.name}: {sink.delivered} of {sink.accepted} delivered, "
-                f"{sink.waiting} still waiting, dropped: {lost or 'none'}, {sink.errors} errors"
-            )
-    if report.handover is not None:
-        lines.append(_handed_over(report.handover))
-    if report.recompiled:
-        lines.append(f"the engine was compiled wrongly {report.recompiled} times and redone")
-    return lines
-
-
-def _handed_over(handover: Handover) -> str:
-    told = f"{handover.stand_in} served {handover.frames} frames"
-    if handover.after_s is None:
-        return f"{told}: the engine was not ready when the run ended"
-    return f"{told}, until the engine was built and proved after {handover.after_s:.0f} s"
-
-
-def _identity(counters: Any) -> str:
-    dropped = sum(counters.dropped.values())
-    reasons = ", ".join(f"{name} {count}" for name, count in sorted(counters.dropped.items()))
-    told = f"{counters.captured} captured = {counters.inferred} inferred + {dropped} dropped"
-    return f"{told} ({reasons})" if reasons else told

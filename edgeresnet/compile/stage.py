@@ -36,11 +36,12 @@ from edgeresnet.core.files import check_output, whole_folder
 from edgeresnet.core.lint import lint_file, raise_on_errors
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.protocols import Backend, Mode
+from edgeresnet.core.protocols import Backend, Mode, Task
 from edgeresnet.core.target import Scheme, Target, load_target
-from edgeresnet.core.tensors import LOGITS, Pixels, TensorSpec
+from edgeresnet.core.tensors import Pixels, TensorSpec
 from edgeresnet.datasets.procedural import draw_picture
-from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, batch_feeds, golden_error
+from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, golden_error, signatures
+from edgeresnet.tasks import make_task
 
 _GOLDEN_PICTURES = 8
 _GOLDEN_SEED = 4
@@ -87,12 +88,13 @@ def compile_graph(
     half = read.scheme is Scheme.FLOAT and precision_of(backend, profile) != "float32"
     tolerance = HALF_TOLERANCE if half else TOLERANCE[read.scheme]
     progress("golden", 0, 3)
-    pictures, logits = _golden(read)
+    task = make_task(read.task, read.preprocess, read.labels)
+    pictures, expected = _golden(read, task)
     with whole_folder(out, force=force) as folder:
         progress("compile", 1, 3)
         artifact = backend.compile(read, profile, folder)
         progress("prove", 2, 3)
-        error = _prove(backend, artifact, profile, pictures, logits)
+        error = _prove(backend, artifact, profile, task, pictures, expected)
         if error > tolerance:
             who = "'s typed graph" if artifact.on_device else f" {backend.version()}"
             raise GateError(
@@ -102,7 +104,7 @@ def compile_graph(
             )
         if artifact.on_device:
             notes = (*notes, _ON_DEVICE)
-        np.savez_compressed(folder / GOLDEN, pictures=pictures, logits=logits)
+        np.savez_compressed(folder / GOLDEN, pictures=pictures, expected=expected)
         seal(folder, _manifest(read, profile, backend, artifact, (error, tolerance), folder))
     progress("compile", 3, 3)
     return CompileReport(read_bundle(out), error, tolerance, notes)
@@ -163,21 +165,21 @@ def _lint(graph: Graph, target: Target) -> tuple[str, ...]:
     )
 
 
-def _golden(graph: Graph) -> tuple[Pixels, npt.NDArray[np.float32]]:
+def _golden(graph: Graph, task: Task) -> tuple[Pixels, npt.NDArray[np.float32]]:
     """Drawn pictures, and what ONNX Runtime makes of them with the graph as it is."""
     run = open_model(graph.path)
     scenes = [draw_picture(i, seed=_GOLDEN_SEED, size=(256, 256)) for i in range(_GOLDEN_PICTURES)]
     pictures = np.stack([fit(scene.pixels, graph.preprocess) for scene in scenes])
-    logits = [run(batch_feeds(p, graph.batch))[LOGITS][0] for p in pictures]
-    return pictures, np.stack(logits).astype(np.float32)
+    return pictures, signatures(run, task.signature, pictures, graph.batch)[:, 0]
 
 
 def _prove(
     backend: Backend,
     artifact: Artifact,
     target: Target,
+    task: Task,
     pictures: Pixels,
-    logits: npt.NDArray[np.float32],
+    expected: npt.NDArray[np.float32],
 ) -> float:
     """The largest relative error over modes, sessions and pictures.
 
@@ -186,14 +188,14 @@ def _prove(
     if artifact.on_device:
         batch = artifact.inputs[0].shape[0] or 1
         typed = in_single(load_onnx(artifact.path)).SerializeToString()
-        return golden_error(open_model(typed), pictures, logits, batch)
+        return golden_error(open_model(typed), task.signature, pictures, expected, batch)
     worst = 0.0
     for mode in Mode:
         with backend.load(artifact, target, mode, None) as engine:
             batch = engine.inputs[0].shape[0] or 1
             for _ in range(engine.parallel):
                 infer = engine.session().infer
-                worst = max(worst, golden_error(infer, pictures, logits, batch))
+                worst = max(worst, golden_error(infer, task.signature, pictures, expected, batch))
     return worst
 
 

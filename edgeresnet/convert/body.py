@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -13,16 +13,17 @@ import torch
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.convert.build import network_of
 from edgeresnet.convert.checkpoint import Checkpoint, read_checkpoint, read_factory
+from edgeresnet.convert.detector import detector_of
 from edgeresnet.convert.export import export_module, module_outputs, parameters
 from edgeresnet.convert.fold import fold_batchnorms
-from edgeresnet.convert.networks import arch_name
+from edgeresnet.convert.networks import arch_name, detector_name, is_detector
 from edgeresnet.convert.onnx_source import read_body
 from edgeresnet.convert.parity import Network
 from edgeresnet.convert.trained import Trained
 from edgeresnet.core.contract import rename_output
-from edgeresnet.core.errors import ModelError
+from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.files import existing_file, sha256_file
-from edgeresnet.core.tensors import Array
+from edgeresnet.core.tensors import BOXES, CLASS_IDS, EMBEDDING, LOGITS, SCORES, Array, Tensors
 from edgeresnet.match.moments import NormStatistics
 from edgeresnet.match.stride import move_stride, stride_of
 
@@ -39,6 +40,7 @@ class Body:
     body: onnx.ModelProto
     reference: Network
     classes: int
+    """0 where it gives none."""
 
 
 Source: TypeAlias = Checkpoint | torch.nn.Module | Path
@@ -62,34 +64,96 @@ def source_digest(source: Source) -> str:
     return sha256_file(source) if isinstance(source, Path) else "factory"
 
 
+OUTPUTS = {
+    "classify": (LOGITS,),
+    "embed": (EMBEDDING,),
+    "detect": (BOXES, SCORES, CLASS_IDS),
+}
+"""Of each task's graph."""
+
+_TRUSTED = ("backbone.body.bn1", "backbone.body.layer1.")
+"""The norms of a detector that still know what its pictures are like: the rest of the backbone was
+trained on with statistics that stayed those of the training before."""
+
+
+def task_of(source: Source, said: str | None) -> str:
+    """What the network is for: as said, or a detector detects and all others classify."""
+    boxes = isinstance(source, Checkpoint) and is_detector(source.state)
+    task = said or ("detect" if boxes else "classify")
+    if task not in OUTPUTS:
+        raise UsageError(f"--task: {task!r} is none of {', '.join(OUTPUTS)}")
+    if boxes != (task == "detect"):
+        kind = "a detector" if boxes else "no detector that edgeresnet has a definition of"
+        raise UsageError(f"--task {task}: the weights are those of {kind}")
+    if task == "embed" and isinstance(source, Path):
+        raise UsageError("--task embed: an ONNX file gives what it gives", hint="pass its weights")
+    return task
+
+
 def make_body(
-    source: Source, arch: str | None, trained: Trained, batch: int
+    source: Source, arch: str | None, trained: Trained, batch: int, task: str = "classify"
 ) -> tuple[Body, dict[str, NormStatistics]]:
     """The network as ``trained`` says, its BatchNorms folded, and what those knew."""
     height, width = trained.preprocess.size
     if isinstance(source, Path):
         return _from_onnx(source, trained, batch)
+    if task == "detect":
+        return _detector(cast("Checkpoint", source), arch, trained, batch)
     if isinstance(source, Checkpoint):
         network, spec = network_of(source, arch, trained.stride_in)
         module, name = cast("torch.nn.Module", network), arch_name(spec)
     else:
         module, name = source, type(source).__name__
+    if task == "embed":
+        module = _without_classifier(module)
     body = export_module(module, (batch, 3, height, width))
     moved = trained.stride_in is not None and stride_of(body) not in ("", trained.stride_in)
     if moved:  # a module of someone else's, whose stride is not the training's
         move_stride(body, str(trained.stride_in))
     run = open_model(body.SerializeToString()) if moved else None
     statistics = fold_batchnorms(body)
-    rename_output(body)
+    (output,) = OUTPUTS[task]
+    rename_output(body, output)
 
-    def reference(x: Array) -> tuple[Array, Mapping[str, Array]]:
+    def reference(x: Array, wanted: Collection[str] | None) -> tuple[Tensors, Mapping[str, Array]]:
         if run is not None:
-            return run({"x": x})["y"], {}
-        logits, layers = module_outputs(module, torch.from_numpy(x))
-        return logits.numpy(), layers
+            return {output: run({"x": x})["y"]}, {}
+        given, layers = module_outputs(module, torch.from_numpy(x), wanted)
+        return {output: given.numpy()}, layers
 
     classes = _check_output_shape(reference, (batch, 3, height, width), name)
+    classes = classes if task == "classify" else 0  # features have no names
     return Body(name, parameters(module), body, reference, classes), statistics
+
+
+def _detector(
+    checkpoint: Checkpoint, arch: str | None, trained: Trained, batch: int
+) -> tuple[Body, dict[str, NormStatistics]]:
+    size = trained.preprocess.size
+    module, spec = detector_of(checkpoint, arch, trained.stride_in, size, batch)
+    outputs = OUTPUTS["detect"]
+    body = export_module(module, (batch, 3, *size), outputs)
+    statistics = fold_batchnorms(body)
+
+    def reference(x: Array, wanted: Collection[str] | None) -> tuple[Tensors, Mapping[str, Array]]:
+        given, layers = module_outputs(module, torch.from_numpy(x), wanted)
+        return {name: v.numpy() for name, v in zip(outputs, given, strict=True)}, layers
+
+    known = {k: v for k, v in statistics.items() if k.startswith(_TRUSTED)}
+    count = parameters(module)
+    return Body(detector_name(spec), count, body, reference, spec.classes), known
+
+
+def _without_classifier(module: torch.nn.Module) -> torch.nn.Module:
+    """The same, so that it gives what its last linear layer took."""
+    for name in ("fc", "classifier", "head"):
+        if isinstance(getattr(module, name, None), torch.nn.Linear | torch.nn.Identity):
+            setattr(module, name, torch.nn.Identity())
+            return module
+    raise UsageError(
+        f"--task embed: {type(module).__name__} has no linear layer fc, classifier or head",
+        hint="a factory may return the network without it, as a classifier of features",
+    )
 
 
 def _from_onnx(path: Path, trained: Trained, batch: int) -> tuple[Body, dict[str, NormStatistics]]:
@@ -103,8 +167,8 @@ def _from_onnx(path: Path, trained: Trained, batch: int) -> tuple[Body, dict[str
     input_name, output_name = original.graph.input[0].name, original.graph.output[0].name
     run = open_model(original.SerializeToString())
 
-    def reference(x: Array) -> tuple[Array, Mapping[str, Array]]:
-        return run({input_name: x})[output_name], {}
+    def reference(x: Array, _: Collection[str] | None) -> tuple[Tensors, Mapping[str, Array]]:
+        return {LOGITS: run({input_name: x})[output_name]}, {}
 
     statistics = fold_batchnorms(body)
     rename_output(body)
@@ -114,7 +178,8 @@ def _from_onnx(path: Path, trained: Trained, batch: int) -> tuple[Body, dict[str
 
 
 def _check_output_shape(reference: Network, shape: tuple[int, ...], name: str) -> int:
-    logits, _ = reference(torch.zeros(shape).numpy())
+    outputs, _ = reference(torch.zeros(shape).numpy(), ())
+    (logits,) = outputs.values()
     if logits.ndim == 2 and logits.shape[1] < 2:
         raise ModelError(
             f"{name} has a single output, a classifier has one for each of two or more classes",

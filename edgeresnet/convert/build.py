@@ -40,7 +40,7 @@ def network_of(
             hint="leave the option out",
         )
     network = build(spec)
-    _compare_keys(network, checkpoint, arch_name(spec))
+    check_keys(network, checkpoint, arch_name(spec))
     network.load_state_dict(dict(checkpoint.state), strict=False)
     return network.eval(), spec
 
@@ -68,7 +68,8 @@ def _named(arch: str, checkpoint: Checkpoint) -> ResNetSpec:
         return spec
 
 
-def _compare_keys(network: ResNet, checkpoint: Checkpoint, arch: str) -> None:
+def check_keys(network: torch.nn.Module, checkpoint: Checkpoint, arch: str) -> None:
+    """Refuse weights that are not those of ``network``, name for name, or are not finite."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = checkpoint.shapes
     optional = {name for name in wanted if name.endswith("num_batches_tracked")}

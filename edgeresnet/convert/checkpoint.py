@@ -22,6 +22,7 @@ from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Preprocess, from_json
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+_LARGEST_ANCHOR = 1024
 _PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "encoder.", "backbone.")
 
 
@@ -36,6 +37,8 @@ class Checkpoint:
     preprocess: Preprocess | None = None
     labels: Labels | None = None
     notes: tuple[str, ...] = field(default=())
+    smallest_anchor: int | None = None
+    """Of a RetinaNet: the side of its smallest anchor, where it is not torchvision's 32 pixels."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -101,7 +104,14 @@ def _safetensors(path: Path) -> Checkpoint:
         own.get("stride_in"),
         from_json(own["preprocess"], f"{path}: preprocess") if "preprocess" in own else None,
         _labels(own["labels"], path) if "labels" in own else None,
+        smallest_anchor=_side(own["smallest_anchor"], path) if "smallest_anchor" in own else None,
     )
+
+
+def _side(text: str, path: Path) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LARGEST_ANCHOR:
+        raise ModelError(f"{path}: edgeresnet.smallest_anchor is {text!r}, not a side in pixels")
+    return int(text)
 
 
 def _labels(text: str, path: Path) -> Labels:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeresnet.convert.checkpoint import Checkpoint, read_checkpoint
-from edgeresnet.convert.networks import ResNetSpec, arch_name, infer_spec
+from edgeresnet.convert.detector import spec_of
+from edgeresnet.convert.networks import (
+    ResNetSpec,
+    arch_name,
+    detector_name,
+    infer_spec,
+    is_detector,
+)
+from edgeresnet.core.errors import ModelError
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -18,8 +26,16 @@ class CheckpointReport:
 
     checkpoint: Checkpoint
     spec: ResNetSpec | None
-    """None when the weights are of no ResNet that edgeresnet knows; ``unknown`` says why."""
+    """None when the weights are of no ResNet that edgeresnet knows; ``unknown`` says why. Of a
+    detector: its backbone, with the classes that the detector has."""
     unknown: str = ""
+    detector: str = ""
+    """The detector's name; empty for a classifier."""
+
+    @property
+    def arch(self) -> str | None:
+        """The network's name; None when it is not known."""
+        return self.detector or (None if self.spec is None else arch_name(self.spec))
 
     @property
     def parameters(self) -> int:
@@ -34,7 +50,8 @@ class CheckpointReport:
             "kind": "checkpoint",
             "file": str(checkpoint.path),
             "sha256": checkpoint.sha256,
-            "arch": None if spec is None else arch_name(spec),
+            "arch": self.arch,
+            "task": "detect" if self.detector else "classify",
             "parameters": self.parameters,
             "stride_in": checkpoint.stride_in,
             "preprocess": None
@@ -56,6 +73,13 @@ class CheckpointReport:
 def describe_checkpoint(path: Path | str) -> CheckpointReport:
     """Read a checkpoint, nothing in it executed, and tell its network from its shapes."""
     checkpoint = read_checkpoint(Path(path))
+    if is_detector(checkpoint.state):
+        try:
+            found = spec_of(checkpoint)
+        except ModelError as error:
+            return CheckpointReport(checkpoint, None, error.what)
+        backbone = replace(found.backbone, classes=found.classes)
+        return CheckpointReport(checkpoint, backbone, detector=detector_name(found))
     try:
         return CheckpointReport(checkpoint, infer_spec(checkpoint.shapes))
     except ValueError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
     import onnx
 
 
-def export_module(module: nn.Module, shape: tuple[int, int, int, int]) -> onnx.ModelProto:
+_AGAIN = re.compile(r"^decode_\d+$")
+"""A detector's decoding that is called for its next step: it is the same to all who read names."""
+
+
+def export_module(
+    module: nn.Module, shape: tuple[int, int, int, int], outputs: tuple[str, ...] = ("y",)
+) -> onnx.ModelProto:
     """Trace ``module`` on a float32 NCHW input of ``shape``; BatchNorms stay nodes.
+
+    What is computed of constants and shapes alone is computed here when there are several
+    ``outputs``, so that a detector's tail is left with no more than runtimes have to read.
 
     The tracing exporter is used on purpose: the newer one writes weights to a second file and has
     produced wrong ResNets (pytorch#166797, #169178).
@@ -36,9 +47,9 @@ def export_module(module: nn.Module, shape: tuple[int, int, int, int]) -> onnx.M
                 opset_version=OPSET,
                 dynamo=False,
                 training=torch.onnx.TrainingMode.PRESERVE,
-                do_constant_folding=False,
+                do_constant_folding=len(outputs) > 1,
                 input_names=["x"],
-                output_names=["y"],
+                output_names=list(outputs),
             )
     except Exception as error:  # the exporter raises whatever the module's own code raises
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -49,7 +60,25 @@ def export_module(module: nn.Module, shape: tuple[int, int, int, int]) -> onnx.M
         ) from error
     model = onnx.load_from_string(buffer.getvalue())
     name_by_module(model)
+    if len(outputs) > 1:
+        _make_shapes_constant(model)
     return model  # type: ignore[no-any-return]
+
+
+def _make_shapes_constant(model: onnx.ModelProto) -> None:
+    """Put numbers in the place of each Shape of a tensor whose every side is known."""
+    onnx = onnx_package()
+    known = {
+        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
+    }
+    for node in [n for n in model.graph.node if n.op_type == "Shape" and not n.attribute]:
+        if (sides := known.get(node.input[0])) and min(sides) > 0:
+            sizes = onnx.helper.make_tensor(
+                node.output[0], onnx.TensorProto.INT64, [len(sides)], sides
+            )
+            model.graph.initializer.append(sizes)
+            model.graph.node.remove(node)
 
 
 def name_by_module(model: onnx.ModelProto) -> None:
@@ -78,7 +107,7 @@ def name_by_module(model: onnx.ModelProto) -> None:
 
 def _module_path(name: str, op_type: str) -> str:
     path: list[str] = []
-    for part in [p for p in name.split("/") if p][:-1]:
+    for part in [_AGAIN.sub("decode", p) for p in name.split("/") if p][:-1]:
         inside = bool(path) and part.startswith(f"{path[-1]}.")
         path = [*path[:-1], part] if inside else [*path, part]
     leaf = name.rsplit("/", 1)[-1]
@@ -94,14 +123,24 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def module_outputs(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Logits, and every leaf module's output by the module's name, of one forward pass."""
+def module_outputs(
+    module: nn.Module, x: torch.Tensor, wanted: Collection[str] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """What ``module`` gives, and its leaf modules' outputs by name, of one forward pass.
+
+    Only those of the names ``wanted`` are kept, or all, which is much of a large picture. A module that is called again, as a detector's head is for each level, has a number behind its
+    name, as in the graph.
+    """
     outputs: dict[str, Any] = {}
+    calls: dict[str, int] = {}
 
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
-                outputs.setdefault(name, output.detach().clone().numpy())
+                count = calls[name] = calls.get(name, -1) + 1
+                key = f"{name}_{count}" if count else name
+                if wanted is None or key in wanted:
+                    outputs[key] = output.detach().clone().numpy()
 
         return hook
 
@@ -112,8 +151,8 @@ def module_outputs(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, di
     ]
     try:
         with torch.no_grad():
-            logits = module(x)
+            given = module(x)
     finally:
         for handle in handles:
             handle.remove()
-    return logits, outputs
+    return given, outputs

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeresnet.backends.onnxruntime.reference import open_model
-from edgeresnet.convert.body import Source, make_body, open_weights, source_digest
+from edgeresnet.convert.body import Source, make_body, open_weights, source_digest, task_of
 from edgeresnet.convert.checkpoint import Checkpoint
+from edgeresnet.convert.detector import AS_TRAINED
 from edgeresnet.convert.onnx_source import read_body
 from edgeresnet.convert.parity import Parity, check_parity, parity_error
-from edgeresnet.convert.trained import contradicts, mismatch_error, said_settings
+from edgeresnet.convert.trained import (
+    as_fitted,
+    contradicts,
+    mismatch_error,
+    said_settings,
+    seen_by_probe,
+)
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
     NORMALISED,
@@ -29,7 +36,7 @@ from edgeresnet.core.labels import Labels, numbered, read_labels
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import Pixels
+from edgeresnet.core.tensors import EMBEDDING, LOGITS, SCORES, Pixels
 from edgeresnet.datasets.pictures import Unreadable, choose, fitted, list_pictures
 from edgeresnet.datasets.procedural import draw_picture
 from edgeresnet.match.moments import pack
@@ -64,6 +71,7 @@ def convert(
     classes: Path | str | None = None,
     images: Path | str | None = None,
     batch: int = 1,
+    task: str | None = None,
     preprocess: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress = silent,
@@ -71,7 +79,9 @@ def convert(
     """Convert trained weights to the contract graph ``out``.
 
     ``weights`` is a checkpoint (``.pth``, ``.pt``, ``.safetensors``, Keras' ``model.json``), an
-    ONNX file, or ``package.module:factory``. ``preprocess`` overrides single fields of
+    ONNX file, or ``package.module:factory``. ``task`` is ``classify``, ``detect`` (what weights of
+    a detector are for without being told) or ``embed``: a classifier's features, without its last
+    layer. ``preprocess`` overrides single fields of
     :class:`Preprocess`, as the network was trained. With ``images`` (a folder or CSV of about 20
     pictures like those of the training, labels not needed) the training-match probe picks what was
     not said and refuses what was said wrongly. Raises ParityError when the graph is not the
@@ -80,25 +90,31 @@ def convert(
     out = check_output(Path(out), force=force)
     source = open_weights(weights)
     known = source if isinstance(source, Checkpoint) else None
+    task = task_of(source, task)
     trained = said_settings(
         known.preprocess if known else None,
         known.stride_in if known else None,
         preprocess or {},
         stride_in,
         read_body(source, batch)[1] if isinstance(source, Path) else None,
+        AS_TRAINED if task == "detect" else None,
     )
     labels = None if classes is None else read_labels(Path(classes))
-    pictures, unreadable = _pictures(images, trained.preprocess)
-    network, statistics = make_body(source, arch, trained, batch)
+    network, statistics = make_body(source, arch, trained, batch, task)
     labels = _labels(labels, source, network.classes, classes)
+    seen = seen_by_probe(trained.preprocess)
+    pictures, unreadable = _pictures(images, seen)
 
     match, verdict = None, "unchecked"
     if not statistics:
         verdict = "not applicable"
     elif len(pictures) >= FEWEST:
-        given = trained.preprocess
-        body = _one_picture(network.body, given.size)
-        match = probe(body, statistics, given, pictures, open_model, progress)
+        alike = network.body
+        if seen != trained.preprocess:
+            alike = make_body(source, arch, replace(trained, preprocess=seen), 1, task)[0].body
+        match = probe(
+            _one_picture(alike, seen.size), statistics, seen, pictures, open_model, progress
+        )
         verdict = "matches"
         if not match.matches:
             best = match.best.candidate
@@ -107,13 +123,15 @@ def convert(
                     raise mismatch_error(match)
                 verdict = f"differs: {best.name} (forced)"
             else:
-                trained = replace(trained, preprocess=best.preprocess, stride_in=best.stride_in)
-                network, statistics = make_body(source, arch, trained, batch)
+                found = as_fitted(best.preprocess, trained.preprocess)
+                trained = replace(trained, preprocess=found, stride_in=best.stride_in)
+                network, statistics = make_body(source, arch, trained, batch, task)
                 verdict = f"picked: {best.name}"
     progress("parity", 0, 1)
     model = network.body
     prepend_normalisation(model, trained.preprocess, batch)
-    proof = pictures[:_PARITY_PICTURES] or _drawn(trained.preprocess)
+    fits = seen.size == trained.preprocess.size
+    proof = pictures[:_PARITY_PICTURES] if fits and pictures else _drawn(trained.preprocess)
     parity = check_parity(network.reference, model, trained.preprocess, proof, open_model)
     if not parity.holds and not force:
         raise parity_error(parity, str(weights))
@@ -124,7 +142,7 @@ def convert(
     }
     describe(
         model,
-        task="classify",
+        task=task,
         scheme=Scheme.FLOAT,
         preprocess=trained.preprocess,
         labels=labels,
@@ -133,7 +151,7 @@ def convert(
     write_metadata(
         model,
         {
-            "batchnorm": pack(statistics),
+            "batchnorm": pack(statistics if task == "classify" else {}),
             "source": f"sha256:{source_digest(source)}",
             "arch": network.name,
         },
@@ -153,6 +171,10 @@ def _one_picture(body: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProt
     single = body_of(copy)
     value = onnx.helper.make_tensor_value_info(NORMALISED, 1, [1, 3, *size])
     single.graph.input[0].CopyFrom(value)
+    sure = next(v.name for v in single.graph.output if v.name in (LOGITS, EMBEDDING, SCORES))
+    if sure != LOGITS:  # what the probe takes for how sure the network is
+        single.graph.node.append(onnx.helper.make_node("Identity", [sure], [LOGITS]))
+        single.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, 1, None))
     return single
 
 

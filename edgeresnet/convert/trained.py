@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgeresnet.core.errors import ParityError, UsageError
-from edgeresnet.core.preprocess import Color, Preprocess
+from edgeresnet.core.preprocess import Color, Crop, Preprocess
 from edgeresnet.match.candidates import Candidate
 from edgeresnet.match.probe import TrainingMatch
 
@@ -37,12 +37,13 @@ def said_settings(
     overrides: Mapping[str, Any],
     stride_in: str | None,
     fixed_size: tuple[int, int] | None = None,
+    default: Preprocess | None = None,
 ) -> Trained:
     """Defaults, under what the file says, under what the options say.
 
     ``fixed_size`` is the height and width that an ONNX file takes and no other.
     """
-    base, changes = in_file or Preprocess(), dict(overrides)
+    base, changes = in_file or default or Preprocess(), dict(overrides)
     size = changes.get("size")
     if isinstance(size, int):
         size = changes["size"] = (size, size)
@@ -59,7 +60,8 @@ def said_settings(
         said.add("normalisation")
     if stride_in is not None:
         said.add("stride_in")
-    if isinstance(size, (list, tuple)) and len(size) == 2 and "resize" not in changes:
+    boxed = changes.get("crop", base.crop) == Crop.LETTERBOX
+    if isinstance(size, (list, tuple)) and len(size) == 2 and "resize" not in changes and not boxed:
         changes["resize"] = resize_for((size[0], size[1]))
     if changes.get("color") == Color.BGR and base.color is Color.RGB:  # same physical channels
         changes.setdefault("mean", base.mean[::-1])
@@ -77,6 +79,24 @@ def said_settings(
 def resize_for(size: tuple[int, int]) -> int:
     """The shorter side that keeps torchvision's proportion of 256 to 224."""
     return round(max(size) * 256 / 224)
+
+
+_PROBED = 320
+"""Longest side of a letterbox's pictures in the probe: it runs them many times."""
+
+
+def seen_by_probe(preprocess: Preprocess) -> Preprocess:
+    """How the training-match probe sees: without the empty part of a letterbox, and not large."""
+    if preprocess.crop is not Crop.LETTERBOX:
+        return preprocess
+    size = tuple(min(side, _PROBED) for side in preprocess.size)
+    return preprocess.model_copy(update={"size": size, "resize": max(size), "crop": Crop.CENTER})
+
+
+def as_fitted(found: Preprocess, given: Preprocess) -> Preprocess:
+    """What the probe found, on pictures fitted as ``given``."""
+    fitted = {name: getattr(given, name) for name in ("size", "resize", "crop")}
+    return found.model_copy(update=fitted)
 
 
 def contradicts(best: Candidate, trained: Trained, match: TrainingMatch) -> bool:

@@ -5,7 +5,7 @@
     resnet50.bundle/
       manifest.json      what this is, and the sha256 of every other file
       manifest.sha256    the seal: the sha256 of manifest.json
-      golden.npz         pictures and the logits that ONNX Runtime gives for them
+      golden.npz         pictures and what ONNX Runtime's outputs for them say
       model.xml ...      the engine's files
 """
 
@@ -120,9 +120,10 @@ class Bundle:
         )
 
     def golden(self) -> tuple[Pixels, npt.NDArray[np.float32]]:
-        """Fitted pictures (n, height, width, 3) and ONNX Runtime's logits (n, classes)."""
+        """Fitted pictures (n, height, width, 3) and the signatures of ONNX Runtime's outputs."""
         with np.load(self.folder / GOLDEN, allow_pickle=False) as arrays:
-            return arrays["pictures"], arrays["logits"]
+            expected = "logits" if "logits" in arrays else "expected"  # the former before 1.1
+            return arrays["pictures"], arrays[expected]
 
 
 def is_bundle(path: Path) -> bool:

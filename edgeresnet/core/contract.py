@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PREFIX = "normalise."
 """Names of the nodes that hold colour order, mean, std and layout start so."""
+DECODE = "decode."
+"""Names of a detector's nodes behind its heads' maps start so: they count in pixels and places,
+so they are computed in float32 whatever the rest is."""
 NORMALISED = "normalised"
 """The float32 NCHW tensor that those nodes hand to the network itself, the body."""
 OPSET = 17

@@ -64,7 +64,8 @@ def residual_adds(graph: Wiring) -> Iterator[Finding]:
         if node.op_type != "Add" or not all(name in graph.depth for name in node.input):
             continue
         sources = [graph.before(name) for name in node.input]
-        if not any(source is not None and source.op_type == "Conv" for source in sources):
+        fused = [source is not None and source.op_type == "Conv" for source in sources]
+        if not any(fused):
             continue
         found = partial(Finding, "residual-add", node=name_of(node), fix=fix)
         pairs = [graph.dequantizer(name) is not None for name in node.input]
@@ -73,7 +74,9 @@ def residual_adds(graph: Wiring) -> Iterator[Finding]:
             yield found(severity="error", what="both inputs have a pair: it cannot be fused")
         elif not any(pairs):
             yield found(severity="warning", what="no input has a pair: it runs in float, unfused")
-        elif depths[pairs.index(True)] > depths[pairs.index(False)]:
+        elif fused[pairs.index(True)] and (
+            not all(fused) or depths[pairs.index(True)] > depths[pairs.index(False)]
+        ):
             yield found(severity="error", what="the pair is on the main branch: it cannot be fused")
 
 

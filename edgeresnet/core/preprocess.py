@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from edgeresnet.core.axes import Axis, plan_axis, smoothing
 from edgeresnet.core.errors import ModelError, ProfileError
 from edgeresnet.core.files import existing_file
 from edgeresnet.core.schema import Schema, nearest, parse, read_json
@@ -40,6 +41,8 @@ class Crop(str, Enum):
     """Shorter side to ``resize``, then the middle ``size``."""
     NONE = "none"
     """Stretched to ``size``."""
+    LETTERBOX = "letterbox"
+    """As large as fits into ``size`` with its shape kept, at the top left; the rest is filled."""
 
 
 class Interpolation(str, Enum):
@@ -89,6 +92,11 @@ class Preprocess(Schema):
         step = -1 if self.color is Color.RGB else 1
         return factor[::step].astype(np.float32), offset[::step].astype(np.float32)
 
+    def fill(self) -> npt.NDArray[np.uint8]:
+        """The colour, BGR, that reaches the network as 0, or nearly: whole numbers."""
+        mean = np.clip(np.round(np.array(self.mean) / self.scale), 0, 255).astype(np.uint8)
+        return mean[::-1] if self.color is Color.RGB else mean
+
     def normalise(self, fitted: Pixels) -> npt.NDArray[np.float32]:
         """Float32 NCHW for the network's first layer, from uint8 NHWC BGR: the reference."""
         order = fitted[..., ::-1] if self.color is Color.RGB else fitted
@@ -125,87 +133,56 @@ def from_json(text: str, what: str) -> Preprocess:
     return parse(Preprocess, read_json(text, what, ModelError), what, ModelError)
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """One axis of the way from source pixels to fitted pixels."""
-
-    start: int
-    stop: int
-    """Source pixels used, of the picture as reduced by ``reduce``."""
-    reduce: int
-    """Whole factor by which area-averaging shrinks first."""
-    grid: int
-    """Fitted pixels that ``start`` to ``stop`` become."""
-    skip: int
-    """Fitted pixels cut off before the first that is kept."""
-    ratio: float
-    """Reduced source pixels per fitted pixel."""
-
-
-_NEIGHBOURS = 2
-"""Source pixels on either side that an enlarged pixel may depend on."""
-_FARTHEST = 32
-_PIXEL_COST = 0.002
-"""What one more fitted pixel outside the crop is worth, in fitted pixels of misalignment."""
-
-
-def _axis(source: int, resized: int, size: int) -> _Axis:
-    """Plan one axis: ``source`` pixels shrunk to ``resized``, the middle ``size`` kept.
-
-    Only the source pixels under the crop and a few around it are read. The cut is made where a
-    fitted pixel's edge falls on a whole source pixel, or nearly, so that the sampling grid is that
-    of the uncropped picture. Crop offsets are rounded as torchvision's ``center_crop`` does.
-    """
-    ratio = source / resized
-    reduce = int(ratio / 2) if ratio >= 4 else 1
-    ratio /= reduce
-    left = round((resized - size) / 2.0)
-    limit = source // reduce
-    near = math.ceil(_NEIGHBOURS / ratio)
-
-    def cut(edge: int, outwards: int, end: int) -> int:
-        edges = range(near, max(near, _FARTHEST) + 1)
-        places = [min(max(edge + away * outwards, 0), end) for away in edges]
-
-        def cost(place: int) -> float:
-            off = abs(place * ratio - min(round(place * ratio), limit)) / ratio
-            return off + _PIXEL_COST * abs(place - edge)
-
-        return min(places, key=cost)
-
-    low, high = cut(left, -1, resized), cut(left + size, 1, resized)
-    start, stop = round(low * ratio), min(round(high * ratio), limit)
-    return _Axis(start, max(stop, start + 1), reduce, high - low, left - low, ratio)
-
-
 @lru_cache(maxsize=64)
-def _plan(height: int, width: int, pre: Preprocess) -> tuple[_Axis, _Axis]:
-    """Both axes; the longer side is truncated as torchvision's ``resize`` does."""
+def _plan(height: int, width: int, pre: Preprocess) -> tuple[Axis, Axis]:
+    """Both axes; in a centre crop the longer side is truncated as torchvision's ``resize`` does."""
     rows, columns = pre.size
+    if pre.crop is Crop.LETTERBOX:
+        scale = min(rows / height, columns / width)
+        rows, columns = (max(1, round(side * scale)) for side in (height, width))
+        return plan_axis(height, rows, rows), plan_axis(width, columns, columns)
     if pre.crop is Crop.NONE or pre.resize is None:
-        return _axis(height, rows, rows), _axis(width, columns, columns)
+        return plan_axis(height, rows, rows), plan_axis(width, columns, columns)
     if height <= width:
         resized = pre.resize, int(pre.resize * width / height)
     else:
         resized = int(pre.resize * height / width), pre.resize
-    return _axis(height, resized[0], rows), _axis(width, resized[1], columns)
+    return plan_axis(height, resized[0], rows), plan_axis(width, resized[1], columns)
 
 
-@lru_cache(maxsize=64)
-def _smoothing(axis: _Axis) -> tuple[float, float, float]:
-    """Three taps that bring the twofold grid to the variance of PIL's triangle filter.
+@dataclass(frozen=True)
+class Placing:
+    """Where a picture lies in what :func:`fit` makes of it: ``fitted = source * scale + shift``.
 
-    A triangle of half-width ``r`` has variance r^2/6. What the other steps contribute, in reduced
-    source pixels: area reduction (1 - 1/k^2)/12, linear sampling at phase f on average f(1-f), the
-    final mean of two samples (r/2)^2/4. The taps (b, 1-2b, b) give the rest, 2b (r/2)^2.
+    Across and down; coordinates are of pixel edges, so a picture ends at its width and height.
     """
-    step = axis.ratio / 2
-    phase = ((np.arange(2 * axis.grid) + 0.5) * step - 0.5) % 1.0
-    sampling = float(np.mean(phase * (1 - phase)))
-    reduction = (1 - 1 / axis.reduce**2) / 12
-    missing = (axis.ratio**2 / 6 - reduction - sampling) / step**2 - 0.25
-    b = min(max(missing / 2, 0.0), 0.25)
-    return (b, 1 - 2 * b, b) if b > 0.01 else (0.0, 1.0, 0.0)
+
+    scale_x: float
+    scale_y: float
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+
+    def fitted(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes (n, 4) of the picture, in fitted pixels."""
+        return (xyxy * self._scale + self._shift).astype(np.float32)
+
+    def source(self, xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Boxes (n, 4) of fitted pixels, in pixels of the picture: the inverse."""
+        return ((xyxy - self._shift) / self._scale).astype(np.float32)
+
+    @property
+    def _scale(self) -> npt.NDArray[np.float64]:
+        return np.array((self.scale_x, self.scale_y) * 2)
+
+    @property
+    def _shift(self) -> npt.NDArray[np.float64]:
+        return np.array((self.shift_x, self.shift_y) * 2)
+
+
+def placed(height: int, width: int, preprocess: Preprocess) -> Placing:
+    """Where :func:`fit` puts a picture of that size, as it really does: sizes are whole pixels."""
+    rows, columns = _plan(height, width, preprocess)
+    return Placing(columns.scale, rows.scale, columns.shift, rows.shift)
 
 
 _PLAIN = {
@@ -223,37 +200,50 @@ def fit(pixels: Pixels, preprocess: Preprocess) -> Pixels:
     touched. ``bilinear`` and ``bicubic`` shrink with antialiasing: sampled on a grid of twice the
     size, smoothed to the right width, then averaged two by two; beyond a ratio of four a whole
     factor is area-averaged first. A picture already of ``size`` and not to be resized is returned
-    as it is.
+    as it is. What a letterbox leaves free is the network's mean colour.
     """
     rows, columns = _plan(pixels.shape[0], pixels.shape[1], preprocess)
+    height, width = preprocess.size
+    if preprocess.crop is not Crop.LETTERBOX or (rows.grid, columns.grid) == (height, width):
+        whole = _resampled(pixels, rows, columns, preprocess.interpolation)
+        return whole[rows.skip : rows.skip + height, columns.skip : columns.skip + width]
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[rows.grid :] = canvas[: rows.grid, columns.grid :] = preprocess.fill()
+    _resampled(pixels, rows, columns, preprocess.interpolation, canvas[: rows.grid, : columns.grid])
+    return canvas
+
+
+def _resampled(
+    pixels: Pixels, rows: Axis, columns: Axis, kind: Interpolation, out: Pixels | None = None
+) -> Pixels:
+    """The part of ``pixels`` that both axes read, on their grid; in ``out`` if that is given."""
     down = rows.ratio > 1 or columns.ratio > 1
-    smooth = down and preprocess.interpolation in (Interpolation.BILINEAR, Interpolation.BICUBIC)
-    part = pixels
+    smooth = down and kind in (Interpolation.BILINEAR, Interpolation.BICUBIC)
+    part: cv2.typing.MatLike = pixels
     if smooth and (rows.reduce > 1 or columns.reduce > 1):
         part = pixels[
             rows.start * rows.reduce : rows.stop * rows.reduce,
             columns.start * columns.reduce : columns.stop * columns.reduce,
         ]
         shape = (columns.stop - columns.start, rows.stop - rows.start)
-        part = cv2.resize(part, shape, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        part = cv2.resize(part, shape, interpolation=cv2.INTER_AREA)
     else:
         k, m = (1, 1) if smooth else (rows.reduce, columns.reduce)
         part = pixels[rows.start * k : rows.stop * k, columns.start * m : columns.stop * m]
     grid = (columns.grid, rows.grid)
-    if not smooth:
-        flag = _PLAIN.get(preprocess.interpolation, cv2.INTER_LINEAR)
-        whole = part if part.shape[1::-1] == grid else cv2.resize(part, grid, interpolation=flag)
-    else:
+    flag = _PLAIN.get(kind, cv2.INTER_LINEAR)
+    if smooth:
         twice = (2 * grid[0], 2 * grid[1])
         if part.shape[1::-1] != twice:
-            kind = preprocess.interpolation
-            flag = cv2.INTER_CUBIC if kind is Interpolation.BICUBIC else cv2.INTER_LINEAR
-            part = cv2.resize(part, twice, interpolation=flag)  # type: ignore[assignment]
-        across, down_taps = _smoothing(columns), _smoothing(rows)
-        if preprocess.interpolation is Interpolation.BILINEAR and (across[0] or down_taps[0]):
-            part = cv2.sepFilter2D(  # type: ignore[assignment]
-                part, -1, np.array(across, np.float32), np.array(down_taps, np.float32)
+            part = cv2.resize(part, twice, interpolation=flag)
+        across, along = smoothing(columns), smoothing(rows)
+        if kind is Interpolation.BILINEAR and (across[0] or along[0]):
+            part = cv2.sepFilter2D(
+                part, -1, np.array(across, np.float32), np.array(along, np.float32)
             )
-        whole = cv2.resize(part, grid, interpolation=cv2.INTER_AREA)
-    height, width = preprocess.size
-    return whole[rows.skip : rows.skip + height, columns.skip : columns.skip + width]  # type: ignore[return-value]
+        flag = cv2.INTER_AREA
+    if part.shape[1::-1] != grid:
+        part = cv2.resize(part, grid, dst=out, interpolation=flag)
+    elif out is not None:
+        out[:] = part
+    return np.asarray(part, np.uint8)

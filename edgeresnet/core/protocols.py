@@ -8,6 +8,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from edgeresnet.core.artifacts import Artifact, Graph
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.layers import EngineLayer
@@ -118,6 +121,14 @@ class Task(Protocol):
         ...
 
     def prediction(self, outputs: Tensors, frame: Frame) -> Prediction: ...
+
+    def signature(self, outputs: Tensors) -> npt.NDArray[np.float32]:
+        """What two runtimes have to agree on for the first picture of a batch, as one vector.
+
+        Of the same length for the same model, and alike where what is said is alike: the order of
+        equals does not show in it.
+        """
+        ...
 
 
 class Sink(Protocol):

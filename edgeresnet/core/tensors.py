@@ -18,6 +18,14 @@ IMAGE = "image"
 """Name of the contract graph's input: uint8, batch x height x width x 3, BGR, already fitted."""
 LOGITS = "logits"
 """Name of a classifier's output: float32, batch x classes, before any softmax."""
+BOXES = "boxes"
+"""Of a detector: float32, batch x n x 4; left, top, right and bottom in fitted pixels."""
+SCORES = "scores"
+"""Of a detector: float32, batch x n, 0 to 1, best first."""
+CLASS_IDS = "class_ids"
+"""Of a detector: int32, batch x n."""
+EMBEDDING = "embedding"
+"""Of a feature extractor: float32, batch x features."""
 
 
 @dataclass(frozen=True)

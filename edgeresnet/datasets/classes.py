@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +119,18 @@ def unique_names(labels: Labels) -> Mapping[str, int]:
 
 
 def _from_map(folders: list[str], labels: Labels, path: Path) -> dict[str, int]:
-    """Read ``--class-map``: JSON ``{"folder": class}`` or CSV ``folder,class``; index or name."""
+    ids = read_class_map(path, folders, labels)
+    for folder in folders:
+        if folder not in ids:
+            raise UsageError(f"--class-map: {path} says nothing about folder {folder!r}")
+    return ids
+
+
+def read_class_map(path: Path, names: Sequence[str], labels: Labels) -> dict[str, int]:
+    """Class of each of ``names`` that ``--class-map`` holds, by index or name.
+
+    JSON ``{"folder": class}`` or CSV ``folder,class``.
+    """
     existing_file(path, "--class-map")
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -135,15 +146,15 @@ def _from_map(folders: list[str], labels: Labels, path: Path) -> dict[str, int]:
         ) from error
     by_name = unique_names(labels)
     ids = {}
-    for folder in folders:
-        if folder not in table:
-            raise UsageError(f"--class-map: {path} says nothing about folder {folder!r}")
-        value = table[folder]
+    for name in names:
+        value = table.get(name)
+        if value is None:
+            continue
         index = int(value) if value.isdecimal() else by_name.get(plain_name(value))
         if index is None or index >= len(labels):
             raise UsageError(
-                f"--class-map: {path}: {folder!r} is {value!r}, which is no class",
+                f"--class-map: {path}: {name!r} is {value!r}, which is no class",
                 hint=nearest(value, labels.names)[:120],
             )
-        ids[folder] = index
+        ids[name] = index
     return ids

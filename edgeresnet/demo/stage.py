@@ -23,7 +23,8 @@ from edgeresnet.core.pictures import read_picture
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.procedural import draw_clip, write_pictures
-from edgeresnet.evaluate.stage import EvaluateReport, evaluate
+from edgeresnet.evaluate.classification import EvaluateReport
+from edgeresnet.evaluate.stage import evaluate
 from edgeresnet.flow.report import RunReport
 from edgeresnet.quantize.report import QuantizeReport
 from edgeresnet.quantize.stage import quantize
@@ -98,6 +99,8 @@ def demo(
                 bundle = folder / f"sample.{name.lower()}.{target}.bundle"
                 compile_graph(path, bundle, target=target)
                 accuracy = evaluate(bundle, images=evaluation, reference=graph)
+                if not isinstance(accuracy, EvaluateReport):
+                    raise TypeError(f"{bundle} is no classifier")
                 speed = benchmark(bundle, source=str(clip), seconds=_BENCHMARK_S)
                 legs.append(Leg(f"{name} on {target}", bundle, accuracy, speed))
                 say(f"     {name} on {target}: {speed.end_to_end_fps:.0f} frames/s")

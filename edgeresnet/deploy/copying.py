@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -17,11 +19,12 @@ from edgeresnet.core.bundle import Bundle
 from edgeresnet.core.errors import DeviceError, UsageError
 from edgeresnet.core.progress import Progress
 from edgeresnet.deploy.device import marked
-from edgeresnet.deploy.ssh import Connection, Done, plain
+from edgeresnet.deploy.ssh import Connection, Done, lines, plain
 
 _SPARE = 1.05
 """Of the bundle's size: file systems round up."""
 _SHOWN = 200
+_LINES = 200
 _FULL = re.compile(r"No space left|quota exceeded|Wrote only \d+ of")
 _PERCENT = re.compile(rb"(\d+)%")
 _LOOK = r"""
@@ -40,19 +43,28 @@ if command -v rsync >/dev/null; then printf '@rsync %s\n' "$(rsync --version | h
 exit 0
 """
 _TAKE_ITS_PLACE = r"""
+move() {
+  mv -T -- "$1" "$2" 2>/dev/null && return
+  if [ -e "$2" ] || [ -L "$2" ]; then echo "$2 has come to be there" >&2; return 1; fi
+  mv -- "$1" "$2"
+}
 cd -- "$1" || exit 1
 sync "./$3"/* 2>/dev/null || sync
 if [ -e "./$2" ] || [ -L "./$2" ]; then
   [ "$4" = replace ] || { echo "$2 has come to be there" >&2; exit 1; }
-  rm -rf "./$3.old" && mv "./$2" "./$3.old" || exit 1
-  mv "./$3" "./$2" || { mv "./$3.old" "./$2"; exit 1; }
+  rm -rf "./$3.old" && move "./$2" "./$3.old" || exit 1
+  move "./$3" "./$2" || { move "./$3.old" "./$2"; exit 1; }
   rm -rf "./$3.old"
 else
-  mv "./$3" "./$2" || exit 1
+  move "./$3" "./$2" || exit 1
 fi
-rm -rf "./.$2."*.part "./.$2."*.part.old
+rm -rf "./.$2."????????????????.part "./.$2."????????????????.part.old
 sync . 2>/dev/null
 exit 0
+"""
+"""Other copies that are dropped in the end are of this name: 16 digits of a digest tell them.
+
+``mv`` without ``-T`` would put a folder into one that has just come to be; some know none.
 """
 _UNPACK = 'rm -rf "$1" && mkdir "$1" && cd "$1" && tar -xof -'
 
@@ -87,12 +99,18 @@ class Place:
         return f"{self.folder}/{self.part}"
 
 
-def look(connection: Connection, bundle: Bundle, folder: str) -> Place:
-    """See what is in ``folder`` there, which is made; relative to the home there."""
+def name_of(bundle: Bundle, folder: str) -> str:
+    """The name that ``bundle`` gets in ``folder`` there; raises if either cannot be written so."""
     name = bundle.folder.resolve().name
     for word in (name, folder):
         if plain(word) != word or not word:
             raise UsageError(f"control characters or spaces at the end of a path: {word!r}")
+    return name
+
+
+def look(connection: Connection, bundle: Bundle, folder: str) -> Place:
+    """See what is in ``folder`` there, which is made; relative to the home there."""
+    name = name_of(bundle, folder)
     part = f".{name}.{bundle.digest[:16]}.part"
     done = connection.script(_LOOK, folder, name, part, doing="its folders were looked at")
     found = dict(marked(done))
@@ -101,16 +119,16 @@ def look(connection: Connection, bundle: Bundle, folder: str) -> Place:
         raise DeviceError(
             f"on {connection.host}: cannot use {folder}: {said}", hint="another --remote-dir"
         )
-    sizes = re.search(r"\s\d+\s+\d+\s+(\d+)\s+\d+%", found.get("free", ""))
-    begun = found.get("part", "")
+    sizes = re.search(r"\s\d+\s+\d+\s+(\d{1,18})\s+\d+%", found.get("free", ""))
+    begun = re.match(r"\d{1,18}\b", found.get("part", ""))
     return Place(
         folder=found["folder"].rstrip("/"),
         name=name,
         part=part,
-        free_kb=(int(sizes[1]) if sizes else 1 << 40) + int((begun or "0").split()[0]),
+        free_kb=(int(sizes[1]) if sizes else 1 << 40) + (int(begun[0]) if begun else 0),
         digest=found.get("seal", ""),
         taken="other" in found,
-        begun=bool(begun),
+        begun="part" in found,
         # another rsync, of macOS or a busy box, takes other options
         rsync="version 3" in found.get("rsync", "") and "version 3" in _rsync_here(),
     )
@@ -187,6 +205,7 @@ def _by_rsync(connection: Connection, bundle: Bundle, place: Place, progress: Pr
     with tempfile.TemporaryFile() as log:
         command = [
             *("rsync", "-s", "-rt", "--partial", "--delete", "--timeout=60", "--info=progress2"),
+            *(["-I"] if place.begun else []),  # after a power loss size and time may be all it has
             *("--chmod=ugo=rwX", "-e", " ".join(connection.ssh)),
             f"{bundle.folder.resolve()}/",
             f"{connection.name}:{place.part_path}/",
@@ -207,9 +226,9 @@ def _by_rsync(connection: Connection, bundle: Bundle, place: Place, progress: Pr
             finally:
                 process.terminate()
         log.seek(0)
-        lines = [plain(line) for line in log.read().decode(errors="replace").splitlines()]
+        said = tuple(islice(lines(log), _LINES))
     if code:
-        _copy_failed(connection, place, Done(code, "", tuple(lines)))
+        _copy_failed(connection, place, Done(code, "", said))
 
 
 def _by_tar(connection: Connection, bundle: Bundle, place: Place, progress: Progress) -> None:
@@ -224,10 +243,12 @@ def _by_tar(connection: Connection, bundle: Bundle, place: Place, progress: Prog
                 _pack(bundle.folder, process.stdin, progress, total)
         except BrokenPipeError:  # the other end says why
             pass
-        said = process.stderr.read().decode(errors="replace").splitlines()
+        told = lines(process.stderr)
+        said = tuple(islice(told, _LINES))
+        deque(told, maxlen=0)  # what is more is let go
         code = process.wait()
     if code:
-        _copy_failed(connection, place, Done(code, "", tuple(plain(line) for line in said)))
+        _copy_failed(connection, place, Done(code, "", said))
 
 
 def _pack(folder: Path, pipe: IO[bytes], progress: Progress, total: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,8 @@ from edgeresnet.core.errors import (
     ProfileError,
     UsageError,
 )
-from edgeresnet.deploy.ssh import Address, Connection, Done, connected, plain
+from edgeresnet.deploy.address import Address
+from edgeresnet.deploy.ssh import Connection, Done, connected, plain
 
 FAMILIES = (
     UsageError,
@@ -89,11 +91,15 @@ class Device:
         if done.code or found is None:
             raise self._error(what, done, found)
         if missing := [key for key in needs if key not in found]:
-            raise EdgeError(
-                f"on {self.host}: {what} of version {self.version} tells no {missing[0]}",
-                hint=f"edgeresnet {__version__} is here: install the same there",
-            )
+            raise self.strange(arguments[0], missing[0])
         return found
+
+    def strange(self, command: str, absent: str) -> EdgeError:
+        """The error of a command whose answer has another shape than ours."""
+        return EdgeError(
+            f"on {self.host}: edgeresnet {command} of version {self.version} tells no {absent}",
+            hint=f"edgeresnet {__version__} is here: install the same there",
+        )
 
     def _relay(self, line: str) -> None:
         if not line.startswith(("error: ", "hint: ")):  # those come in the object, too
@@ -104,9 +110,9 @@ class Device:
         if isinstance(told, dict):
             families = {family.__name__: family for family in FAMILIES}
             family = families.get(str(told.get("kind")), EdgeError)
-            hint = self._pip(plain(str(told.get("hint") or "")))
+            hint = self._pip(str(told.get("hint") or ""))
             return family(
-                f"on {self.host}: {plain(str(told.get('what')))}",
+                f"on {self.host}: {told.get('what')}",
                 hint=f"on {self.host}: {hint}" if hint else "",
             )
         by_hand = f"{self.connection.address.words} {shlex.quote(shlex.join(self.command))} doctor"
@@ -130,15 +136,33 @@ class Device:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The last line that is a JSON object; login shells may write before it."""
+    """The last line that is a JSON object, made harmless; login shells may write before it."""
     for line in reversed(text.splitlines()):
         if line.startswith("{"):
             try:
-                found = json.loads(line)
-            except ValueError:
+                found = _harmless(json.loads(line))
+            except (ValueError, RecursionError):
                 continue
             return found if isinstance(found, dict) else None
     return None
+
+
+def _harmless(found: object) -> object:
+    """The same JSON, and nothing in it that a terminal would obey."""
+    if isinstance(found, str):
+        return plain(found)
+    if isinstance(found, list):
+        return [_harmless(one) for one in found]
+    if isinstance(found, dict):
+        return {plain(key): _harmless(value) for key, value in found.items()}
+    return found
+
+
+def extra_of(backend: str, options: Mapping[str, object]) -> str:
+    """The extra of edgeresnet that brings a runtime; empty where it comes with the system."""
+    if backend != "tensorrt":
+        return backend
+    return "tensorrt-rtx" if options.get("module") == "tensorrt_rtx" else ""
 
 
 def marked(done: Done) -> list[tuple[str, str]]:
@@ -157,18 +181,18 @@ def reached(
 ) -> Generator[Device]:
     """Connect to a machine and find edgeresnet there.
 
-    ``command`` is how it is called, else the usual places are looked at; ``extra`` is the runtime
-    that the advice on installing names.
+    ``command`` is how it is called, else the usual places are looked at; ``extra`` is the one that
+    the advice on installing names.
     """
     with connected(address) as connection:
         done = connection.script(_FIND, *command, doing="edgeresnet was looked for")
         found = marked(done)
-        versions = [value for name, value in found if name == "version"]
-        if not versions:
+        versions = [value.split()[0] for name, value in found if name == "version" and value]
+        words = tuple(value for name, value in found if name == "word")
+        if not versions or not words:
             python = next((value for name, value in found if name == "python"), "")
             raise _absent(address, command, extra, python)
-        words = tuple(value for name, value in found if name == "word")
-        device = Device(connection, words, versions[0].split()[0], tell)
+        device = Device(connection, words, versions[0], tell)
         tell(f"{address.host}: edgeresnet {device.version}, called as {shlex.join(words)}")
         for note in device.notes:
             tell(note)
@@ -184,16 +208,19 @@ def _absent(
             hint=f"{address.words} {shlex.quote(shlex.join([*command, '--version']))}",
         )
     what = f"edgeresnet is not installed on {address.host}, or not where it is looked for"
-    numbers = tuple(int(part) for part in python.split(".") if part.isdigit())
+    numbers = tuple(map(int, re.findall(r"\d{1,9}", python)))
     if numbers and numbers < _OLDEST:
         return MissingBackendError(
             f"{what}; its python3 is {python}",
             hint="edgeresnet needs Python 3.10 or later there; on a Jetson, JetPack 6 or later",
         )
-    wanted = f"edgeresnet[{extra}]" if extra else "edgeresnet"
-    release = ".".join(__version__.split(".")[:2])
+    wheel = f"edgeresnet-{__version__}-py3-none-any.whl"
+    wanted = f"./{wheel}[{extra}]" if extra else f"./{wheel}"
     install = (
-        "python3 -m venv --system-site-packages ~/.venv && "
-        f"~/.venv/bin/pip install '{wanted}=={release}.*'"
+        f"python3 -m venv --system-site-packages ~/.venv && ~/.venv/bin/pip install '{wanted}'"
     )
-    return MissingBackendError(what, hint=f'{address.words} "{install}", or --remote-command PATH')
+    return MissingBackendError(
+        what,
+        hint="in edgeresnet's sources: pip wheel --no-deps -w dist . && "
+        f'{address.scp(f"dist/{wheel}")} && {address.words} "{install}"; or --remote-command PATH',
+    )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
+from functools import partial
+from itertools import takewhile
+from typing import TypeAlias
 
 from edgeresnet.core.errors import DeviceError, EdgeError, UsageError
 
-_KNOWN: tuple[tuple[str, type[EdgeError], str, str], ...] = (
+_Known: TypeAlias = tuple[str, type[EdgeError], str, str]
+_KNOWN: tuple[_Known, ...] = (
     (
         r"Could not resolve hostname|Name or service not known",
         UsageError,
@@ -33,10 +38,10 @@ _KNOWN: tuple[tuple[str, type[EdgeError], str, str], ...] = (
         "is it switched on, and on this network?",
     ),
     (
-        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for \S+ has changed",
         DeviceError,
         "{host} has another key than it had",
-        "if it was installed anew: ssh-keygen -R {name}; if not, someone may be in between",
+        "if it was installed anew: ssh-keygen -R {known}; if not, someone may be in between",
     ),
     (
         r"Host key verification failed|host key is known",
@@ -63,22 +68,42 @@ _KNOWN: tuple[tuple[str, type[EdgeError], str, str], ...] = (
         "is this an ssh port, and are there too many connections? {words}",
     ),
 )
+_WEAK = re.compile(r"Host key verification failed|UNKNOWN port|^kex_exchange")
+"""What says that it failed, and another line why."""
 _SHOWN = 200
 
 
-def refusal(host: str, words: str, lines: Sequence[str]) -> EdgeError:
-    """The error that ssh's last ``lines`` mean; ``words`` is how to call it by hand."""
-    said = [line for line in lines if line.strip(" @")]
-    last = said[-1][:_SHOWN] if said else "ssh ended without a word"
+def refusal(host: str, words: str, lines: Sequence[str], *, port: int | None = None) -> EdgeError:
+    """The error that ssh's last ``lines`` mean; ``words`` is how to call it by hand.
+
+    The last line that is known counts: before it, a banner of the machine may say anything.
+    """
+    said = [line.strip(" @") for line in lines if line.strip(" @")]
+    name = host.rpartition("@")[2]
+    known = name if port is None else f"[{name}]:{port}"
+    if changed := re.search(r"Host key for (\S+) has changed", "\n".join(said)):
+        known = changed[1]  # an alias of ~/.ssh/config leads elsewhere
     names = {
         "host": host,
-        "name": host.rpartition("@")[2],
+        "known": shlex.quote(known),
         "words": words,
         "copy_id": words.replace("ssh", "ssh-copy-id", 1),
     }
-    for pattern, family, what, hint in _KNOWN:
-        found = [line for line in said if re.search(pattern, line)]
-        if found:
-            reason = found[0].strip(" @")[:_SHOWN]
-            return family(f"{what.format(**names)}: {reason}", hint=hint.format(**names))
+    if found := _meant(said):
+        (_, family, what, hint), reason = found
+        return family(f"{what.format(**names)}: {reason[:_SHOWN]}", hint=hint.format(**names))
+    last = said[-1][:_SHOWN] if said else "ssh ended without a word"
     return DeviceError(f"cannot connect to {host}: {last}", hint=f"try it by hand: {words}")
+
+
+def _meant(said: Sequence[str]) -> tuple[_Known, str] | None:
+    """What is known of the last line that tells why, and the first of those like it above it."""
+    why = [line for line in reversed(said) if not _WEAK.search(line)]
+    that = [line for line in reversed(said) if _WEAK.search(line)]
+    for upwards in (why, that):
+        for at, line in enumerate(upwards):
+            for known in _KNOWN:
+                if re.search(known[0], line):
+                    *_, first = takewhile(partial(re.search, known[0]), upwards[at:])
+                    return known, first
+    return None

@@ -10,6 +10,7 @@ from typing import Any
 from edgeresnet.core.bundle import Bundle, read_bundle
 from edgeresnet.core.errors import DeviceError, ModelError
 from edgeresnet.core.progress import Progress, silent
+from edgeresnet.deploy.address import Address
 from edgeresnet.deploy.copying import (
     Place,
     check_place,
@@ -17,20 +18,43 @@ from edgeresnet.deploy.copying import (
     copy,
     discard,
     look,
+    name_of,
     size_bytes,
     take_its_place,
 )
-from edgeresnet.deploy.device import Device, reached
-from edgeresnet.deploy.ssh import Address
+from edgeresnet.deploy.device import Device, extra_of, reached
+from edgeresnet.deploy.lock import alone, check_sessions
 
 FOLDER = "edgeresnet"
 """Below the home there."""
 SECONDS = 10.0
 _COMPILED, _TIMED = ("digest", "golden_error"), ("engine", "fps", "fingerprint")
+_SHAPES = (KeyError, TypeError, ValueError, OverflowError)
+"""Raised by figures of another shape."""
 
 
 def _nobody(_line: str) -> None:
     pass
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The figures of ``compile`` there."""
+
+    golden_error: float
+    int8_share: float | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The figures of ``benchmark`` there."""
+
+    p50_ms: float
+    """Of the engine, one frame."""
+    p99_ms: float
+    fps: float
+    """End to end."""
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,8 @@ class RemoteReport:
     """What ``compile --on-device --json`` told there."""
     benchmark: dict[str, Any]
     """What ``benchmark --json`` told there."""
+    proof: Proof
+    speed: Speed
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -82,8 +108,8 @@ def check_device(
     tell: Callable[[str], None] = _nobody,
 ) -> None:
     """Raise if the machine cannot be reached or has no edgeresnet, before hours of work."""
-    with reached(address, command=command, extra=extra, tell=tell):
-        pass
+    with reached(address, command=command, extra=extra, tell=tell) as device:
+        check_sessions(device.connection)
 
 
 def deploy_to(
@@ -102,19 +128,27 @@ def deploy_to(
 
     It is copied under a name beside its own, verified and proved, and only then named: what runs
     there never sees half a bundle, and one that fails there replaces none that works. ``force``
-    replaces another bundle of the same name. Both ends check every byte.
+    replaces another bundle of the same name. Both ends check every byte. There is one deploy of a
+    name to a folder at a time.
     """
     verified = read_bundle(Path(bundle))
-    extra = verified.manifest.artifact.backend
-    with reached(address, command=command, extra=extra, tell=tell) as device:
+    name = name_of(verified, folder)
+    target = verified.manifest.target
+    extra = extra_of(verified.manifest.artifact.backend, target.options)
+    with (
+        reached(address, command=command, extra=extra, tell=tell) as device,
+        alone(device.connection, folder, name),
+    ):
         place = look(device.connection, verified, folder)
         check_place(device.host, place, verified, force=force)
         there, copied_by = _bring(device, verified, place, progress)
         gate = ("--require-int8", f"{require_int8:g}") if require_int8 is not None else ()
         compiled = device.call("compile", there, "--on-device", *gate, needs=_COMPILED)
+        proof = _proof(device, compiled)
         if there != place.path:
             take_its_place(device.connection, place)
         benchmark = device.call("benchmark", place.path, "--seconds", f"{seconds:g}", needs=_TIMED)
+        speed = _speed(device, benchmark)
     return RemoteReport(
         verified,
         device.host,
@@ -124,8 +158,31 @@ def deploy_to(
         copied_by,
         {**compiled, "bundle": place.path},
         benchmark,
+        proof,
+        speed,
         device.notes,
     )
+
+
+def _proof(device: Device, told: dict[str, Any]) -> Proof:
+    try:
+        share = told.get("int8_share")
+        return Proof(float(told["golden_error"]), None if share is None else float(share))
+    except _SHAPES as error:
+        raise device.strange("compile", "figures that are known here") from error
+
+
+def _speed(device: Device, told: dict[str, Any]) -> Speed:
+    try:
+        engine, machine = told["engine"]["latency_ms"], told["fingerprint"]
+        return Speed(
+            float(engine["p50"]),
+            float(engine["p99"]),
+            float(told["fps"]),
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}",
+        )
+    except _SHAPES as error:
+        raise device.strange("benchmark", "figures that are known here") from error
 
 
 def _bring(device: Device, bundle: Bundle, place: Place, progress: Progress) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
 import shlex
 import shutil
 import subprocess
@@ -12,13 +13,14 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgeresnet.core.errors import DeviceError, MissingBackendError, UsageError
+from edgeresnet.core.errors import DeviceError, MissingBackendError
+from edgeresnet.deploy.address import CONTROL, Address
 from edgeresnet.deploy.refusals import refusal
 
 _SETTINGS = (
@@ -38,8 +40,9 @@ _STOPS_S = 5
 _SOCKET = 80
 """Characters of the socket's path: ssh adds some, and the system takes about a hundred."""
 _LARGEST = 16 << 20
+_LONGEST = 1 << 16
+"""A longer line counts as several."""
 _KEPT = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DEVICE = "device"
 """A name for the machine in commands that go through the connection, where none is looked up."""
 _LEASH = (
@@ -53,48 +56,6 @@ One line, for shells that take no more in quotes.
 """
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a machine is, as ssh takes it."""
-
-    host: str
-    """``user@host``, or an alias of ``~/.ssh/config``."""
-    port: int | None = None
-    options: tuple[str, ...] = ()
-    """For ``ssh -o``; they come first and win."""
-
-    def __post_init__(self) -> None:
-        name = self.host.rpartition("@")[2]
-        if self.host.startswith("-") or not name or name.startswith("-"):
-            raise UsageError(
-                f"not the name of a machine: {self.host!r}", hint="--to user@host, as for ssh"
-            )
-        if re.search(r"\s", self.host) or _CONTROL.search(self.host):
-            raise UsageError(f"a machine's name has no spaces: {self.host!r}")
-        if self.port is not None and not 0 < self.port < 1 << 16:
-            raise UsageError(f"no such port: {self.port}")
-
-    @property
-    def words(self) -> str:
-        """How a person calls it: ``ssh -p 22022 user@host``."""
-        options = (word for option in self.options for word in ("-o", option))
-        port = ("-p", str(self.port)) if self.port is not None else ()
-        return shlex.join(["ssh", *options, *port, self.host])
-
-
-def parse_address(text: str, port: int | None = None, options: Sequence[str] = ()) -> Address:
-    """The address in ``[user@]host[:port]``; a colon in an IPv6 address needs ``[brackets]``."""
-    user, at, place = text.rpartition("@")
-    match = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]+):(\d+)", place)
-    if match:
-        if port is not None:
-            raise UsageError(f"two ports: {text} and --port {port}")
-        place, port = match[1], int(match[2])
-    if place.startswith("[") and place.endswith("]"):
-        place = place[1:-1]
-    return Address(f"{user}{at}{place}", port, tuple(options))
-
-
 def quoted(word: str) -> str:
     """``word`` for the shell of the other machine; ``~/`` in front is the home there."""
     if word.startswith("~/"):
@@ -104,7 +65,7 @@ def quoted(word: str) -> str:
 
 def plain(text: str) -> str:
     """A line from another machine without what a terminal would obey."""
-    return _CONTROL.sub(" ", text).rstrip()
+    return CONTROL.sub(" ", text).rstrip()
 
 
 @dataclass(frozen=True)
@@ -140,15 +101,19 @@ class Connection:
         """Run a shell script there that nobody has to wait long for; ``doing`` is for errors."""
         given = " ".join(map(quoted, arguments))
         with self.started(f"sh -s -- {given}") as process:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # its end says why
+                os.write(process.stdin.fileno(), text.encode())  # less than a pipe holds
+            process.stdin.close()
             try:
-                out, told = process.communicate(text.encode(), limit_s)
+                out, told = _gathered(process, limit_s)
             except subprocess.TimeoutExpired as error:
                 raise DeviceError(
                     f"{self.host} did not answer in {limit_s:g} s",
                     hint=f"is it busy, or its disk hung? {self.address.words} uptime",
                 ) from error
-        lines = told.decode(errors="replace").splitlines()
-        return self._done(process.returncode, out, lines, doing)
+        said = [plain(line) for line in told.decode(errors="replace").splitlines()]
+        return self._done(process.returncode, out, said[-_KEPT:], doing)
 
     def run(self, words: Sequence[str], tell: Callable[[str], None], *, doing: str) -> Done:
         """Run a command there, for however long; ``tell`` hears its standard error as it comes.
@@ -165,9 +130,9 @@ class Connection:
             reader = threading.Thread(target=_read, args=(process.stdout, out), daemon=True)
             reader.start()
             try:
-                for line in process.stderr:
-                    said.append(plain(line.decode(errors="replace")))
-                    tell(said[-1])
+                for line in lines(process.stderr):
+                    said.append(line)
+                    tell(line)
                 code = process.wait()
             finally:
                 process.stdin.close()  # the leash
@@ -205,17 +170,17 @@ class Connection:
             )
 
     def _done(self, code: int, out: bytes, said: Iterable[str], doing: str) -> Done:
-        lines = tuple(map(plain, said))[-_KEPT:]
+        errors = tuple(said)
         if len(out) > _LARGEST:
             raise DeviceError(f"{self.host} told more than {_LARGEST >> 20} MB")
         if code == 255:  # ssh's own, or the command's
             self.check(doing)
-            if any("session request failed" in line for line in lines):
+            if any("session request failed" in line for line in errors):
                 raise DeviceError(
-                    f"{self.host} opens no second session: {lines[-1]}",
-                    hint="MaxSessions of its sshd_config has to be 2 or more",
+                    f"{self.host} opens no further session: {errors[-1]}",
+                    hint="MaxSessions of its sshd_config has to be 3 or more",
                 )
-        return Done(code, out.decode(errors="replace"), lines)
+        return Done(code, out.decode(errors="replace"), errors)
 
 
 @contextmanager
@@ -256,7 +221,8 @@ def _wait(address: Address, master: subprocess.Popen[bytes], socket: Path, log: 
     while not socket.exists():
         if master.poll() is not None:
             said = log.read_text(encoding="utf-8", errors="replace")
-            raise refusal(address.host, address.words, [plain(line) for line in said.splitlines()])
+            said_lines = [plain(line) for line in said.splitlines()]
+            raise refusal(address.host, address.words, said_lines, port=address.port)
         if time.monotonic() > end:
             raise DeviceError(
                 f"{address.host} did not let us in within {_CONNECTS_S} s",
@@ -265,11 +231,42 @@ def _wait(address: Address, master: subprocess.Popen[bytes], socket: Path, log: 
         time.sleep(_TURN_S)
 
 
+def lines(pipe: IO[bytes]) -> Iterator[str]:
+    """As they come, made harmless, and none without end."""
+    for line in iter(lambda: pipe.readline(_LONGEST), b""):
+        yield plain(line.decode(errors="replace"))
+
+
 def _read(pipe: IO[bytes], into: list[bytes]) -> None:
     """All that comes, and no more than is sane."""
     into.append(pipe.read(_LARGEST + 1))
     while pipe.read(1 << 16):
         pass
+
+
+def _gathered(process: subprocess.Popen[bytes], limit_s: float) -> tuple[bytes, bytes]:
+    """What a process tells until it ends, and no more than is sane.
+
+    No thread reads: the connection has the other end of the pipes, and they outlive a killed ssh.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    told = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    out, errors = told.values()
+    end = time.monotonic() + limit_s
+    with selectors.DefaultSelector() as pipes:
+        for pipe in told:
+            pipes.register(pipe, selectors.EVENT_READ)
+        while pipes.get_map():
+            if (left := end - time.monotonic()) < 0:
+                raise subprocess.TimeoutExpired(process.args, limit_s)
+            for key, _ in pipes.select(left):
+                if part := os.read(key.fd, _LONGEST):
+                    told[key.fd] += part[: _LARGEST + 1 - len(told[key.fd])]
+                else:
+                    pipes.unregister(key.fd)
+    process.wait(max(end - time.monotonic(), 0))
+    return bytes(out), bytes(errors)
 
 
 def _environment() -> dict[str, str]:

@@ -13,6 +13,7 @@ from edgeresnet.doctor.verdict import Check, advice, missing, ok
 from edgeresnet.metrics.jetson import Clock, Jetson, package_version, read, read_jetson
 
 _LIBRARIES = "usr/lib/aarch64-linux-gnu"
+_PACKAGES = "var/lib/dpkg/status"
 _KB_PER_GIB = 1 << 20
 _SMALL_GIB, _ANY_GIB = 8, 1 << 20
 _UPGRADE = "flash JetPack 6.2 or later (SDK Manager)"
@@ -86,11 +87,12 @@ def release(found: Jetson, *, inside: bool) -> Check:
 
 
 def library(host: Path) -> Check:
-    """TensorRT's own library, of the package or of the file's name."""
-    version = package_version(host, r"libnvinfer\d+").partition("-")[0]
-    if not version:
-        files = (path.name for path in (host / _LIBRARIES).glob("libnvinfer.so.*.*"))
-        version = max((name.removeprefix("libnvinfer.so.") for name in files), default="")
+    """TensorRT's own library, the newest of the packages and of the files' names."""
+    packages = re.findall(r"^Package: (libnvinfer\d+)$", read(host / _PACKAGES), re.MULTILINE)
+    files = (host / _LIBRARIES).glob("libnvinfer.so.*.*")
+    versions = [package_version(host, name).partition("-")[0] for name in packages]
+    versions += [path.name.removeprefix("libnvinfer.so.") for path in files]
+    version = max(versions, key=_numbers, default="")
     if not version:
         hint = "sudo apt install nvidia-jetpack, or python3-libnvinfer alone"
         return missing("TensorRT library", "libnvinfer is not installed", hint)

@@ -1,64 +1,15 @@
-"""Top-1, top-5 and agreement of a graph or bundle, with their intervals."""
+"""How right a graph or bundle is, whatever its task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from edgeresnet.core.errors import ModelError, UsageError
-from edgeresnet.core.pictures import read_picture
-from edgeresnet.core.preprocess import fit
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.tensors import Pixels
-from edgeresnet.datasets.classes import with_classes
-from edgeresnet.datasets.pictures import Entry, Unreadable, list_pictures
-from edgeresnet.flow.predictor import Logits, Predictor, open_predictor
-from edgeresnet.metrics.accuracy import Interval, paired_drop, proportion, same_label, top_k
-
-
-@dataclass(frozen=True)
-class EvaluateReport:
-    """How right a model is; every figure in percent with its 95 % interval."""
-
-    model: str
-    pictures: int
-    mapping: str
-    """How the pictures got their classes; empty when they have none."""
-    top1: Interval | None
-    top5: Interval | None
-    reference: str = ""
-    reference_top1: Interval | None = None
-    reference_top5: Interval | None = None
-    agreement: Interval | None = None
-    """Pictures on which model and reference give the same label."""
-    drop: Interval | None = None
-    """Points of top-1 lost from the reference to the model, paired."""
-    unreadable: Mapping[Path, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The evaluation report of the README."""
-        found: dict[str, Any] = {"model": self.model, "pictures": self.pictures}
-        for name in (
-            "top1",
-            "top5",
-            "agreement",
-            "drop",
-            "reference_top1",
-            "reference_top5",
-        ):
-            interval: Interval | None = getattr(self, name)
-            if interval is not None:
-                found[name] = interval.as_json()
-        if self.reference:
-            found["reference"] = self.reference
-        found["mapping"] = self.mapping
-        found["unreadable"] = {str(path): why for path, why in self.unreadable.items()}
-        return found
+from edgeresnet.evaluate.classification import EvaluateReport, evaluate_classifier
+from edgeresnet.evaluate.detection import DetectionReport, evaluate_detector
+from edgeresnet.flow.predictor import Predictor, open_predictor
 
 
 def evaluate(
@@ -66,92 +17,53 @@ def evaluate(
     *,
     images: Path | str,
     class_map: Path | str | None = None,
+    annotations: Path | str | None = None,
     reference: Path | str | None = None,
+    strict: bool = False,
     progress: Progress = silent,
-) -> EvaluateReport:
-    """Run ``model`` (a contract graph or a bundle) over the pictures of a folder or CSV file.
+) -> EvaluateReport | DetectionReport:
+    """Run ``model`` (a contract graph or a bundle) over pictures and compare with the truth.
 
-    Class folders are matched to the network's classes by name, WordNet id or ``class_map``. With
-    ``reference``, another graph or bundle of the same classes, each picture is compared; pictures
-    without classes give the agreement alone.
+    A classifier: ``images`` is a folder of class folders, or a CSV file. Class folders are matched
+    to the network's classes by name, WordNet id or ``class_map``. A detector: ``images`` and
+    ``annotations`` as :func:`~edgeresnet.datasets.annotations.read_annotations` takes them; with
+    ``strict`` the first faulty annotation is an error, else they are counted.
+
+    With ``reference``, another graph or bundle of the same classes, each picture is compared;
+    pictures without truth give the agreement alone.
     """
-    listing = list_pictures(Path(images), "--images")
+    chosen = None if class_map is None else Path(class_map)
     with ExitStack() as stack:
         main = stack.enter_context(open_predictor(Path(model)))
-        truth: dict[Path, int] = {}
-        mapping = ""
-        if listing.has_classes:
-            chosen = None if class_map is None else Path(class_map)
-            labelled = with_classes(listing, main.labels, chosen)
-            mapping = labelled.mapping
-            truth = {item.entry.path: item.class_id for item in labelled.entries}
-        elif reference is None:
-            raise UsageError(
-                f"--images: the pictures of {images} have no classes",
-                hint="class folders, a CSV with class_index, or --reference GRAPH to compare with",
+        other = None
+        if reference is not None:
+            other = stack.enter_context(open_predictor(Path(reference)))
+            _alike(main, other, model, reference)
+        if main.task == "detect":
+            return evaluate_detector(
+                main,
+                other,
+                images=Path(images),
+                annotations=None if annotations is None else Path(annotations),
+                class_map=chosen,
+                strict=strict,
+                progress=progress,
             )
-        unreadable = Unreadable({})
-        logits, entries = _run(main, listing.entries, unreadable, "evaluate", progress)
-        unreadable.raise_if_all(len(entries), "--images")
-        right = np.array([truth.get(entry.path, -1) for entry in entries], np.int64)
-        hits1, hits5 = top_k(logits, right, 1), top_k(logits, right, 5)
-        report = EvaluateReport(
-            main.name,
-            len(entries),
-            mapping,
-            proportion(hits1) if truth else None,
-            proportion(hits5) if truth else None,
-            unreadable=unreadable.reasons,
-        )
-        if reference is None:
-            return report
-        other = stack.enter_context(open_predictor(Path(reference)))
-        if len(other.labels) != len(main.labels):
-            raise ModelError(
-                f"{reference} has {len(other.labels)} classes, {model} has {len(main.labels)}"
-            )
-        expected, _ = _run(other, entries, Unreadable({}), "reference", progress)
-        before1, before5 = top_k(expected, right, 1), top_k(expected, right, 5)
-        return EvaluateReport(
-            report.model,
-            report.pictures,
-            mapping,
-            report.top1,
-            report.top5,
-            other.name,
-            proportion(before1) if truth else None,
-            proportion(before5) if truth else None,
-            proportion(same_label(expected, logits)),
-            paired_drop(before1, hits1) if truth else None,
-            unreadable.reasons,
+        if main.task != "classify":
+            raise UsageError(f"{model} is for {main.task!r}: there is no truth to hold it against")
+        if annotations is not None or strict:
+            option = "--strict" if annotations is None else "--annotations"
+            raise UsageError(f"{option} is for detectors; {model} is a classifier")
+        return evaluate_classifier(
+            main, other, images=Path(images), class_map=chosen, progress=progress
         )
 
 
-def _run(
-    predictor: Predictor,
-    entries: tuple[Entry, ...] | list[Entry],
-    unreadable: Unreadable,
-    what: str,
-    progress: Progress,
-) -> tuple[Logits, list[Entry]]:
-    """Logits of every readable picture, and those pictures."""
-
-    def fitted() -> Iterator[tuple[Entry, Pixels]]:
-        for done, entry in enumerate(entries, start=1):
-            progress(what, done, len(entries))
-            try:
-                pixels = read_picture(entry.path)
-            except UsageError as error:
-                unreadable.reasons[entry.path] = error.what
-                continue
-            yield entry, fit(pixels, predictor.preprocess)
-
-    rows, kept = [], []
-    with closing(predictor.logits(fitted())) as results:
-        for entry, row in results:
-            rows.append(row)
-            kept.append(entry)
-    logits = np.stack(rows) if rows else np.empty((0, len(predictor.labels)), np.float32)
-    if not np.isfinite(logits).all():
-        raise ModelError(f"{predictor.name} gives values that are not finite")
-    return logits, kept
+def _alike(main: Predictor, other: Predictor, model: Path | str, reference: Path | str) -> None:
+    """Refuse to compare what does not say the same things."""
+    if other.task != main.task:
+        raise ModelError(f"{reference} is for {other.task!r}, {model} is for {main.task!r}")
+    if len(other.labels) != len(main.labels):
+        raise ModelError(
+            f"{reference} has {len(other.labels)} classes, {model} has {len(main.labels)}"
+        )

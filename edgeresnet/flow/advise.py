@@ -20,13 +20,14 @@ from edgeresnet.core.errors import UsageError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Engine, Mode
 from edgeresnet.core.target import Options, Scheme, Target
-from edgeresnet.core.tensors import LOGITS, Pixels
+from edgeresnet.core.tensors import Pixels
 from edgeresnet.flow.alternate import Clock, alternate, runs_per_second
 from edgeresnet.flow.golden import batch_feeds, relative_error
 from edgeresnet.flow.worth import INT8, Alternative, Setting, choose, explain, half_inside
 from edgeresnet.metrics.accuracy import same_label
 from edgeresnet.metrics.fingerprint import fingerprint
 from edgeresnet.metrics.processor import read_processor
+from edgeresnet.tasks import make_task
 
 _BLOCKS = 5
 Logits = npt.NDArray[np.float32]
@@ -94,6 +95,7 @@ def advise(
     if not pictures or not 0 < seconds < math.inf:
         raise UsageError(f"advice needs pictures and time, got {len(pictures)} and {seconds:g} s")
     backend = get_backend(target.backend)
+    task = make_task(float_graph.task, float_graph.preprocess, float_graph.labels)
     with tempfile.TemporaryDirectory(prefix="edgeresnet-") as scratch:
         built = _build(backend, float_graph, int8, target, Path(scratch), progress)
         half_s = seconds * len(built) / 2
@@ -101,15 +103,17 @@ def advise(
         with ExitStack() as stack:
             sessions = [e.session() for e in _loaded(stack, backend, built, Mode.LATENCY)]
             # a copy, since a session may write its next result over its last; warms up as well
-            logits = [np.stack([np.array(s.infer(f)[LOGITS][0]) for f in feeds]) for s in sessions]
+            said = [
+                np.stack([np.array(task.signature(s.infer(f))) for f in feeds]) for s in sessions
+            ]
             times = alternate(sessions, feeds, half_s, clock=clock, progress=progress)
         with ExitStack() as stack:
             engines = _loaded(stack, backend, built, Mode.THROUGHPUT)
             rates = _rates(engines, float_graph.batch, pictures, half_s, clock, progress)
     alternatives = []
     for at, (name, made) in enumerate(built.items()):
-        agreement = 100 * float(np.mean(same_label(logits[0], logits[at])))
-        error = relative_error(logits[at], logits[0])
+        agreement = 100 * float(np.mean(same_label(said[0], said[at])))
+        error = relative_error(said[at], said[0])
         inside = (
             int8_inside and math.isfinite(error)
             if name == INT8

@@ -1,14 +1,18 @@
-"""How far an engine's logits may be from ONNX Runtime's on the golden pictures."""
+"""How far an engine may be from what ONNX Runtime gave for the golden pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels, Tensors
+from edgeresnet.core.tensors import IMAGE, Pixels, Tensors
+
+Signature: TypeAlias = Callable[[Tensors], npt.NDArray[np.float32]]
+"""A task's: what two runtimes have to agree on for the first picture of a batch."""
 
 TOLERANCE = {Scheme.FLOAT: 0.01, Scheme.U8_AFFINE: 0.3, Scheme.S8_SYMMETRIC: 0.3}
 """Relative error of centred logits. A right float engine is within 1e-5. A right INT8 engine
@@ -37,12 +41,29 @@ def batch_feeds(picture: Pixels, batch: int) -> Tensors:
     return {IMAGE: np.repeat(picture[None], batch, axis=0)}
 
 
+def signatures(
+    infer: Callable[[Tensors], Tensors], signature: Signature, pictures: Pixels, batch: int
+) -> npt.NDArray[np.float32]:
+    """What a model says of each picture (n, height, width, 3): n x places of the batch x length."""
+
+    def of(picture: Pixels) -> list[npt.NDArray[np.float32]]:
+        outputs = infer(batch_feeds(picture, batch))
+        places = ({name: value[i:] for name, value in outputs.items()} for i in range(batch))
+        return [np.array(signature(place)) for place in places]  # copied: it is filled anew
+
+    return np.array([of(picture) for picture in pictures], np.float32)
+
+
 def golden_error(
     infer: Callable[[Tensors], Tensors],
+    signature: Signature,
     pictures: Pixels,
-    logits: npt.NDArray[np.float32],
+    expected: npt.NDArray[np.float32],
     batch: int,
 ) -> float:
-    """Relative error on all golden pictures (n, height, width, 3); the worst place in the batch."""
-    got = np.stack([np.array(infer(batch_feeds(p, batch))[LOGITS]) for p in pictures])
-    return max(relative_error(got[:, place], logits) for place in range(batch))
+    """Relative error on all golden pictures (n, height, width, 3); the worst place in the batch.
+
+    ``signature`` is the task's; ``expected`` (n, length) what it made of the right outputs.
+    """
+    got = signatures(infer, signature, pictures, batch)
+    return max(relative_error(got[:, place], expected) for place in range(batch))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from edgeresnet.backends import get_backend
 from edgeresnet.core.bundle import Bundle
 from edgeresnet.core.errors import ModelError
-from edgeresnet.core.progress import Progress, silent
+from edgeresnet.core.progress import BUILDER, Progress, StoppedError, silent, until_stopped
 from edgeresnet.core.protocols import Mode, Session
 from edgeresnet.core.target import load_target
 from edgeresnet.core.tensors import Tensors
@@ -23,10 +23,6 @@ _STAND_IN_TARGET = "generic-cpu"
 _MOST_SESSIONS = 3
 _LEAVE_S = 3.0
 _log = logging.getLogger("edgeresnet")
-
-
-class _EndedError(BaseException):
-    """Raised in a build whose run is over."""
 
 
 @dataclass
@@ -39,14 +35,25 @@ class Handover:
     """Frames that it served."""
     after_s: float | None = None
     """When the bundle's own engine took over, counted from the start; None: not yet."""
+    recompiled: int = 0
+    """How many times the bundle's own engine was built wrongly."""
     error: Exception | None = None
-    """Why it never will."""
+    """Why it never takes over."""
+    _stand_in: ExitStack = field(default_factory=ExitStack, repr=False)
+    _serving: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def served(self) -> None:
         """One more frame of the stand-in's."""
         with self._lock:
             self.frames += 1
+
+    def left(self) -> None:
+        """One session fewer uses the stand-in; with the last one its memory is freed."""
+        with self._lock:
+            self._serving -= 1
+            if not self._serving:
+                self._stand_in.close()
 
     def as_json(self) -> dict[str, object]:
         """For a run's report."""
@@ -58,16 +65,20 @@ class Handover:
 class _Relay:
     """A session that is another one later; its own thread alone changes over, between frames."""
 
-    first: Session
     handover: Handover
+    first: Session | None
     own: Session | None = None
 
     def infer(self, feeds: Tensors) -> Tensors:
         """Run once on whichever serves now; raises what made the build fail."""
         if self.own is not None:
+            if self.first is not None:
+                self.first = None
+                self.handover.left()
             return self.own.infer(feeds)
         if self.handover.error is not None:
             raise self.handover.error
+        assert self.first is not None
         result = self.first.infer(feeds)
         self.handover.served()
         return result
@@ -88,24 +99,26 @@ def open_meanwhile(
         with open_bundle(bundle, mode, spare=spare, progress=progress) as opened:
             yield opened
         return
-    count = 1 if mode is Mode.LATENCY else min(os.cpu_count() or 1, _MOST_SESSIONS)
-    handover = Handover(stand_in)
-    with ExitStack() as stack:
+    count = (1 if mode is Mode.LATENCY else min(os.cpu_count() or 1, _MOST_SESSIONS)) + spare
+    handover = Handover(stand_in, _serving=count)
+    with handover._stand_in:  # noqa: SLF001  its own, closed earlier when all have left
         backend = get_backend(stand_in)
         artifact = replace(bundle.artifact, backend=stand_in)
-        engine = stack.enter_context(
+        engine = handover._stand_in.enter_context(  # noqa: SLF001
             backend.load(artifact, load_target(_STAND_IN_TARGET), mode, None)
         )
-        relays = tuple(_Relay(engine.session(), handover) for _ in range(count + spare))
-        error = max(prove(relay.first, bundle, engine.inputs[0].shape[0] or 1) for relay in relays)
+        firsts = [engine.session() for _ in range(count)]
+        error = max(prove(first, bundle, engine.inputs[0].shape[0] or 1) for first in firsts)
         if error > bundle.manifest.golden.tolerance:
             raise ModelError(
                 f"bundle {bundle.folder}: {stand_in} computes something else than was proved: "
                 f"relative error {error:.2g}",
                 hint="run without --while-building",
             )
-        stack.enter_context(_building(bundle, mode, relays, handover, progress))
-        yield OpenBundle(bundle, engine, relays, error, 0, handover)
+        relays = tuple(_Relay(handover, first) for first in firsts)
+        del firsts
+        with _building(bundle, mode, relays, handover, progress):
+            yield OpenBundle(bundle, engine, relays, error, 0, handover)
 
 
 @contextmanager
@@ -120,14 +133,11 @@ def _building(
     over = threading.Event()
     begin = time.monotonic()
 
-    def tell(what: str, done: int, total: int) -> None:
-        if over.is_set():
-            raise _EndedError
-        progress(what, done, total)
-
     def build() -> None:
+        told = until_stopped(progress, over)
         try:
-            with open_bundle(bundle, mode, sessions=len(relays), progress=tell) as opened:
+            with open_bundle(bundle, mode, sessions=len(relays), progress=told) as opened:
+                handover.recompiled = opened.recompiled
                 for relay, session in zip(relays, opened.sessions, strict=True):
                     relay.own = session
                 handover.after_s = time.monotonic() - begin
@@ -139,15 +149,15 @@ def _building(
                     handover.stand_in,
                 )
                 over.wait()
-        except _EndedError:
+        except StoppedError:
             pass
         except Exception as error:  # noqa: BLE001  raised again in the next frame's thread
             handover.error = error
 
-    thread = threading.Thread(target=build, name="build", daemon=True)
+    thread = threading.Thread(target=build, name=BUILDER, daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join(_LEAVE_S)  # a builder that tells no progress cannot be interrupted
+        thread.join(_LEAVE_S)

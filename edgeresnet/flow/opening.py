@@ -16,11 +16,15 @@ from edgeresnet.core.errors import ModelError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Engine, Mode, Session
 from edgeresnet.flow.golden import golden_error
+from edgeresnet.tasks import make_task
 
 if TYPE_CHECKING:
     from edgeresnet.flow.meanwhile import Handover
 
 _ATTEMPTS = 4
+_ATTEMPTS_ON_DEVICE = 2
+"""Of an engine that takes minutes to build."""
+_LOCK = "lock"
 _KEPT = 16
 _OF_A_BUNDLE = "*-" + "[0-9a-f]" * 16
 
@@ -69,7 +73,7 @@ def open_bundle(
     backend = get_backend(manifest.artifact.backend)
     cache = _cache_folder(bundle) if use_cache else None
     errors: list[float] = []
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS_ON_DEVICE if bundle.artifact.on_device else _ATTEMPTS):
         with ExitStack() as stack:
             engine = stack.enter_context(
                 backend.load(bundle.artifact, manifest.target, mode, cache, progress)
@@ -81,12 +85,13 @@ def open_bundle(
                 yield OpenBundle(bundle, engine, made, error, attempt)
                 return
         errors.append(error)
+        del made, engine
         if cache is not None:
-            shutil.rmtree(cache, ignore_errors=True)
-            cache = None
+            _forget(cache)
+            cache = cache if bundle.artifact.on_device else None  # its next one shall be kept
     raise ModelError(
         f"bundle {bundle.folder}: {backend.name} {backend.version()} computes something else than "
-        f"was proved: relative error {min(errors):.2g} in {_ATTEMPTS} compilations, "
+        f"was proved: relative error {min(errors):.2g} in {len(errors)} compilations, "
         f"{manifest.golden.tolerance:g} allowed",
         hint="another version of the runtime? The manifest's made_with has the one that was proved",
     )
@@ -94,7 +99,9 @@ def open_bundle(
 
 def prove(session: Session, bundle: Bundle, batch: int) -> float:
     """The largest relative error of ``session`` on the golden pictures."""
-    return golden_error(session.infer, *bundle.golden(), batch)
+    manifest = bundle.manifest
+    task = make_task(manifest.task, manifest.preprocess, bundle.labels)
+    return golden_error(session.infer, task.signature, *bundle.golden(), batch)
 
 
 def _cache_folder(bundle: Bundle) -> Path | None:
@@ -110,6 +117,16 @@ def _cache_folder(bundle: Bundle) -> Path | None:
         return folder if all(map(_only_we_write, ours)) else None
     except (OSError, RuntimeError):  # the latter: a user without a home
         return None
+
+
+def _forget(cache: Path) -> None:
+    """Delete what is kept; a lock stays, since another process may hold it."""
+    with suppress(OSError):
+        for file in cache.iterdir():
+            if file.is_dir() and not file.is_symlink():
+                shutil.rmtree(file, ignore_errors=True)
+            elif file.name != _LOCK:
+                file.unlink(missing_ok=True)
 
 
 def _tidy(cache: Path | None) -> None:

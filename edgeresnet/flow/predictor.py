@@ -1,9 +1,9 @@
-"""Anything that turns fitted pictures into logits: a graph on ONNX Runtime, or a proved bundle."""
+"""Anything that says something of fitted pictures: a graph on ONNX Runtime, or a proved bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from edgeresnet.core.contract import read_graph
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.protocols import Mode
-from edgeresnet.core.tensors import LOGITS, Pixels
+from edgeresnet.core.tensors import LOGITS, Pixels, Tensors
 from edgeresnet.flow.golden import batch_feeds
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.ordered import ordered
@@ -27,23 +27,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Predictor:
-    """``workers`` each map one fitted picture to its logits, each on its own thread."""
+    """``workers`` each map one fitted picture to its outputs, batch 1, each on its own thread."""
 
     name: str
     model: str
+    task: str
     preprocess: Preprocess
     labels: Labels
-    workers: tuple[Callable[[Pixels], Logits], ...]
+    workers: tuple[Callable[[Pixels], Tensors], ...]
 
-    def logits(self, items: Iterable[tuple[T, Pixels]]) -> Generator[tuple[T, Logits]]:
-        """Logits of many pictures, in order, with whatever came beside each."""
+    def outputs(self, items: Iterable[tuple[T, Pixels]]) -> Generator[tuple[T, Tensors]]:
+        """Outputs of many pictures, in order, with whatever came beside each."""
 
         def with_item(
-            run: Callable[[Pixels], Logits],
-        ) -> Callable[[tuple[T, Pixels]], tuple[T, Logits]]:
+            run: Callable[[Pixels], Tensors],
+        ) -> Callable[[tuple[T, Pixels]], tuple[T, Tensors]]:
             return lambda item: (item[0], run(item[1]))
 
         return ordered([with_item(run) for run in self.workers], iter(items))
+
+    def logits(self, items: Iterable[tuple[T, Pixels]]) -> Generator[tuple[T, Logits]]:
+        """The same of a classifier: its logits (classes)."""
+        with closing(self.outputs(items)) as found:
+            for item, outputs in found:
+                yield item, np.asarray(outputs[LOGITS][0], np.float32)
 
 
 @contextmanager
@@ -52,29 +59,33 @@ def open_predictor(path: Path) -> Generator[Predictor]:
     if path.is_dir() or is_bundle(path):
         with open_bundle(path, Mode.THROUGHPUT) as opened:
             manifest = opened.bundle.manifest
-
-            def worker(session: object) -> Callable[[Pixels], Logits]:
-                def run(pixels: Pixels) -> Logits:
-                    outputs = session.infer(batch_feeds(pixels, opened.batch))  # type: ignore[attr-defined]
-                    return np.array(outputs[LOGITS][0], np.float32)
-
-                return run
-
             yield Predictor(
                 f"{path.name} on {manifest.artifact.backend}",
                 manifest.model,
+                manifest.task,
                 manifest.preprocess,
                 opened.bundle.labels,
-                tuple(worker(session) for session in opened.sessions),
+                tuple(_worker(session.infer, opened.batch) for session in opened.sessions),
             )
         return
     from edgeresnet.backends.onnxruntime.reference import open_model
 
     graph = read_graph(path)
-    run_graph = open_model(path)
+    yield Predictor(
+        f"{path.name} on onnxruntime",
+        f"sha256:{graph.sha256}",
+        graph.task,
+        graph.preprocess,
+        graph.labels,
+        (_worker(open_model(path), graph.batch),),
+    )
 
-    def run(pixels: Pixels) -> Logits:
-        return np.array(run_graph(batch_feeds(pixels, graph.batch))[LOGITS][0], np.float32)
 
-    name = f"{path.name} on onnxruntime"
-    yield Predictor(name, f"sha256:{graph.sha256}", graph.preprocess, graph.labels, (run,))
+def _worker(infer: Callable[[Tensors], Tensors], batch: int) -> Callable[[Pixels], Tensors]:
+    """The outputs of one picture are copied: a session fills its own anew."""
+
+    def run(pixels: Pixels) -> Mapping[str, npt.NDArray[np.float32]]:
+        outputs = infer(batch_feeds(pixels, batch))
+        return {name: np.array(value[:1]) for name, value in outputs.items()}
+
+    return run

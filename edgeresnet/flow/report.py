@@ -54,6 +54,11 @@ class RunReport:
             self.stages[name].add(getattr(result, f"{name}_ns") / 1e6)
 
     @property
+    def times_recompiled(self) -> int:
+        """How many times an engine was compiled wrongly and thrown away."""
+        return self.recompiled + (self.handover.recompiled if self.handover else 0)
+
+    @property
     def fps(self) -> float:
         """Predictions a second once warm: the first half second is left out of a longer run."""
         seconds = (self._last_ns - self._first_ns) / 1e9
@@ -68,7 +73,7 @@ class RunReport:
             "fps": round(self.fps, 2),
             "latency_ms": self.latency.as_json(),
             "stages_ms": {name: round(d.percentile(50), 3) for name, d in self.stages.items()},
-            "recompiled": self.recompiled,
+            "recompiled": self.times_recompiled,
             "rss_mb": round(psutil.Process().memory_info().rss / 1e6, 1),
             "fingerprint": fingerprint(),
         }

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
-_Z95 = 1.959964
+Z95 = 1.959964
+"""Standard deviations of a normal law that hold its middle 95 %, to either side."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def proportion(hits: Bools) -> Interval:
     """Share of true values, in percent, with Wilson's score interval."""
     n = len(hits)
     share = float(np.mean(hits))
-    middle = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    spread = math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n)) * _Z95 / (1 + _Z95**2 / n)
+    middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    spread = math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n)) * Z95 / (1 + Z95**2 / n)
     low, high = max(0.0, middle - spread), min(1.0, middle + spread)
     return Interval(100 * share, 100 * min(low, share), 100 * max(high, share))
 
@@ -59,7 +60,7 @@ def paired_drop(before: Bools, after: Bools) -> Interval:
     b = float(np.sum(before & ~after)) + 0.5
     c = float(np.sum(~before & after)) + 0.5
     middle = (b - c) / n
-    spread = _Z95 * math.sqrt(max(b + c - (b - c) ** 2 / n, 0.0)) / n
+    spread = Z95 * math.sqrt(max(b + c - (b - c) ** 2 / n, 0.0)) / n
     value = (float(np.mean(before)) - float(np.mean(after))) * 100
     return Interval(value, 100 * (middle - spread), 100 * (middle + spread))
 

@@ -36,6 +36,11 @@ class Gate:
     top1: tuple[Interval, Interval] | None
     """Float and INT8, where there are labels."""
     top5: tuple[Interval, Interval] | None
+    boxes: int | None = None
+    """Of a detector: boxes that ``agreement`` is of."""
+    map: tuple[Interval, Interval] | None = None
+    map50: tuple[Interval, Interval] | None = None
+    """Of a detector on annotated pictures: mAP@[.5:.95] and mAP@.5, float and INT8."""
 
     @property
     def passed(self) -> bool:
@@ -50,6 +55,8 @@ class Gate:
     @property
     def metric(self) -> str:
         """What the budget counts."""
+        if self.map50 is not None:
+            return "mAP@.5"
         return "top-1" if self.top1 is not None else "agreement with float"
 
     def as_evidence(self) -> dict[str, Any]:
@@ -62,7 +69,8 @@ class Gate:
             "drop": self.drop.as_json(),
             "agreement": self.agreement.as_json(),
         }
-        for name, pair in (("top1", self.top1), ("top5", self.top5)):
+        pairs = {"top1": self.top1, "top5": self.top5, "map": self.map, "map50": self.map50}
+        for name, pair in pairs.items():
             if pair is not None:
                 found[name] = {"float": pair[0].as_json(), "int8": pair[1].as_json()}
         if self.needed > self.pictures:

@@ -17,8 +17,9 @@ from edgeresnet.core.errors import ModelError
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels
+from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, fitted
+from edgeresnet.flow.golden import Signature, batch_feeds
 from edgeresnet.flow.ordered import ordered
 from edgeresnet.quantize.gate import Gate, judge
 from edgeresnet.quantize.statistics import OpenModel, cores
@@ -76,6 +77,8 @@ class Judge:
     max_drop: float
     unreadable: Unreadable
     open_model: OpenModel
+    signature: Signature
+    """The task's: of a classifier its logits."""
     jobs: int | None = None
     progress: Progress = silent
 
@@ -108,7 +111,7 @@ class Judge:
     def first_pictures(self) -> list[Pixels]:
         """The first few that are readable, fitted: for what needs only some."""
         readable = fitted(self.listing.entries, self.preprocess, Unreadable({}))
-        return [pixels for _, pixels in islice(readable, _FIRST)]
+        return [pixels for _, pixels in islice(readable, FIRST)]
 
     @cached_property
     def _reference(self) -> tuple[list[Path], Floats]:
@@ -128,8 +131,7 @@ class Judge:
 
         def logits(item: tuple[Entry, Pixels]) -> tuple[Path, Floats]:
             entry, pixels = item
-            row: Floats = run({IMAGE: np.repeat(pixels[None], batch, axis=0)})[LOGITS][0]
-            return entry.path, row
+            return entry.path, np.array(self.signature(run(batch_feeds(pixels, batch))))
 
         paths, rows = [], []
         total = len(self.listing.entries)
@@ -142,7 +144,7 @@ class Judge:
         return paths, np.stack(rows)
 
 
-_FIRST = 64
+FIRST = 64
 """As many as advice on speed can use."""
 
 

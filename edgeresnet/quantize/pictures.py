@@ -9,6 +9,8 @@ from pathlib import Path
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.recipe import Recipe
+from edgeresnet.datasets.annotated import Annotated
+from edgeresnet.datasets.annotations import for_labels, is_annotated, read_annotations
 from edgeresnet.datasets.classes import no_folder_is_a_class, with_classes
 from edgeresnet.datasets.pictures import Entry, Listing, choose, digest, list_pictures
 
@@ -71,6 +73,46 @@ class Truth:
     classes: Mapping[Path, int]
     mapping: str
     """How they were found, or why there are none."""
+
+
+@dataclass(frozen=True)
+class TrueBoxes:
+    """The gate pictures' boxes, none where they are not annotated."""
+
+    pictures: Mapping[Path, Annotated]
+    mapping: str
+    """How their classes were found, or why there are none."""
+
+
+def true_boxes(
+    gate: Listing,
+    images: Path | str | None,
+    annotations: Path | str | None,
+    graph: Graph,
+    class_map: Path | str | None,
+) -> TrueBoxes:
+    """The boxes of the gate's pictures, which are among ``images``, by :func:`read_annotations`."""
+    if not gate.entries or images is None:
+        return TrueBoxes({}, "nothing was judged: no pictures")
+    if annotations is None and not is_annotated(Path(images)):
+        return TrueBoxes({}, "the pictures are not annotated: judged by agreement with float")
+    given = None if annotations is None else Path(annotations)
+    found = read_annotations(Path(images), given)
+    chosen = None if class_map is None else Path(class_map)
+    found, mapping = for_labels(found, graph.labels, chosen)
+    judged = {entry.path.resolve(): entry.path for entry in gate.entries}
+    boxes = {
+        judged[picture.path.resolve()]: picture
+        for picture in found.pictures
+        if picture.path.resolve() in judged
+    }
+    if not any(len(picture.boxes) for picture in boxes.values()):
+        raise UsageError(
+            "--annotations: none of the pictures that judge has a box",
+            hint="annotations of the pictures of --eval, or of --images where that is split",
+        )
+    bad = sum(found.faults.counts.values())
+    return TrueBoxes(boxes, f"classes found by {mapping}; {bad} faults in the annotations")
 
 
 def true_classes(gate: Listing, graph: Graph, class_map: Path | str | None) -> Truth:

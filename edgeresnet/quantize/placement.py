@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgeresnet.core.contract import NORMALISED
+from edgeresnet.core.contract import DECODE, NORMALISED
 from edgeresnet.core.target import Scheme
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
     average. ``u8-affine`` adds both inputs of every residual Add and the pooling layers, since
     OpenVINO and ONNX Runtime run those in integers. ``s8-symmetric`` quantizes of an Add only the
     identity (or downsample) branch, so that TensorRT fuses DQ, convolution, Add and ReLU into one
-    kernel; a pair on the main branch would prevent it.
+    kernel; a pair on the main branch would prevent it. A detector's decoding stays in float.
     """
     nodes = list(model.graph.node)
     weights = {w.name for w in model.graph.initializer}
@@ -52,7 +52,9 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
     weighted: set[str] = set()
     same_as: dict[str, str] = {}
     for node in nodes:
-        if node.name in left or not node.input or node.input[0] not in depth:
+        if node.name in left or node.name.startswith(DECODE):
+            continue
+        if not node.input or node.input[0] not in depth:
             continue
         if is_layer(node, weights):
             edges.add((node.input[0], node.name))
@@ -65,8 +67,8 @@ def place(model: onnx.ModelProto, scheme: Scheme, float_nodes: Iterable[str] = (
         elif node.op_type == "Add" and all(name in depth for name in node.input):
             if scheme is Scheme.U8_AFFINE:
                 edges.update((name, node.name) for name in node.input)
-            elif _is_residual(node, producer):
-                edges.add((min(node.input, key=lambda name: depth[name]), node.name))
+            elif (branch := _fused_branch(node, producer, depth)) is not None:
+                edges.update((name, node.name) for name in node.input if name != branch)
     _leave_useless_pools(nodes, edges, same_as)
     return Placement(frozenset(edges), frozenset(weighted), same_as)
 
@@ -107,6 +109,10 @@ def _depths(nodes: list[Any]) -> dict[str, int]:
     return depth
 
 
-def _is_residual(node: Any, producer: dict[str, Any]) -> bool:
-    """Whether a convolution feeds the Add directly."""
-    return any(producer[name].op_type == "Conv" for name in node.input if name in producer)
+def _fused_branch(node: Any, producer: dict[str, Any], depth: Mapping[str, int]) -> str | None:
+    """The input of an Add that a convolution gives, so that both become one kernel.
+
+    Of two, the longer branch: the other is a downsample. None where no convolution gives one.
+    """
+    given = [n for n in node.input if n in producer and producer[n].op_type == "Conv"]
+    return max(given, key=lambda name: depth[name], default=None)

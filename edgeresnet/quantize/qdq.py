@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from edgeresnet.quantize.statistics import Floats
 
 if TYPE_CHECKING:
     import onnx
+
+_LARGE = 4096
+"""Bytes from which equal constants are written once."""
 
 
 def insert(
@@ -76,8 +80,15 @@ class _Writer:
     def __init__(self, graph: Any) -> None:
         self._graph = graph
         self._onnx = onnx_package()
+        self._large: dict[tuple[str, bytes], str] = {}
 
     def constant(self, name: str, value: Array) -> str:
+        """Its name, or that of an equal one: a head that looks at five levels is kept once."""
+        if value.nbytes >= _LARGE:
+            key = f"{value.dtype}{value.shape}", hashlib.sha256(value.tobytes()).digest()
+            known = self._large.setdefault(key, name)
+            if known != name:
+                return known
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 

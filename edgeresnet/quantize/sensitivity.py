@@ -13,7 +13,8 @@ from edgeresnet.core.contract import batch_of
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.recipe import Method, Recipe
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import IMAGE, LOGITS, Pixels
+from edgeresnet.core.tensors import Pixels
+from edgeresnet.flow.golden import Signature, batch_feeds
 from edgeresnet.flow.ordered import ordered
 from edgeresnet.quantize.placement import Placement
 from edgeresnet.quantize.qdq import insert
@@ -39,6 +40,7 @@ class Prober:
     scheme: Scheme
     pictures: Sequence[Pixels]
     open_model: OpenModel
+    signature: Signature
     jobs: int | None = None
     weight_bits: int = 8
 
@@ -59,7 +61,7 @@ class Prober:
     def _logits(self, model: onnx.ModelProto) -> npt.NDArray[np.float64]:
         run = self.open_model(model.SerializeToString(), threads=1)
         batch = batch_of(model)
-        rows = [run({IMAGE: np.repeat(p[None], batch, axis=0)})[LOGITS][0] for p in self.pictures]
+        rows = [np.array(self.signature(run(batch_feeds(p, batch)))) for p in self.pictures]
         logits = np.stack(rows).astype(np.float64)
         centred: npt.NDArray[np.float64] = logits - logits.mean(1, keepdims=True)
         return centred

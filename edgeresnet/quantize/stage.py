@@ -20,7 +20,7 @@ from edgeresnet.core.contract import (
 from edgeresnet.core.errors import GateError, UsageError
 from edgeresnet.core.files import check_output
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.recipe import Method, Recipe
+from edgeresnet.core.recipe import Method
 from edgeresnet.core.target import Scheme, load_target
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Unreadable, fitted
@@ -29,14 +29,16 @@ from edgeresnet.quantize.budget import Budgeted, keep_budget, multiplications
 from edgeresnet.quantize.calibration import Calibration
 from edgeresnet.quantize.emit import Emitter
 from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP
-from edgeresnet.quantize.judge import Judge, Verdict
+from edgeresnet.quantize.judge import Verdict
+from edgeresnet.quantize.judges import judge_for
 from edgeresnet.quantize.kept import calibration_for
 from edgeresnet.quantize.layers import layer_noise
-from edgeresnet.quantize.pictures import Truth, choose_pictures, gate_only, true_classes
+from edgeresnet.quantize.pictures import choose_pictures, gate_only
 from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
 from edgeresnet.quantize.report import QuantizeReport
 from edgeresnet.quantize.sensitivity import LayerSensitivity, Prober, layer_sensitivity
 from edgeresnet.quantize.training import training_match, unlike_training
+from edgeresnet.tasks import make_task
 
 _NOISE_PICTURES = 8
 _PROBE_PICTURES = 8
@@ -57,6 +59,7 @@ def quantize(
     method: str | None = None,
     max_drop: float | None = None,
     class_map: Path | str | None = None,
+    annotations: Path | str | None = None,
     jobs: int | None = None,
     advice: bool = False,
     force: bool = False,
@@ -68,7 +71,8 @@ def quantize(
     ``images`` does. What calibration finds is kept beside ``graph``: without ``images`` it is used
     again, and then nothing is judged unless ``eval_images`` are given. ``target`` (a device
     profile) or ``scheme`` says how INT8 is written. ``max_drop`` is the budget in points of top-1,
-    or of agreement with float where the pictures have no classes; layers return to float until it
+    or of agreement with float where the pictures have no classes; of a detector in points of
+    mAP@.5, by the ``annotations`` of the pictures that judge. Layers return to float until it
     holds. ``advice`` asks for the speed of float, half and INT8 on the target's backend here.
     Raises GateError over budget, ParityError when the pictures show that the graph's preprocessing
     is not the training's.
@@ -96,7 +100,20 @@ def quantize(
         else choose_pictures(Path(images), eval_images, plan)
     )
     unreadable = Unreadable({})
-    truth = true_classes(pictures.gate, read, class_map)
+    judging = images if eval_images is None else eval_images
+    judge, mapping = judge_for(
+        model,
+        read,
+        pictures,
+        judging,
+        plan,
+        unreadable,
+        annotations=annotations,
+        class_map=class_map,
+        max_drop=max_drop,
+        jobs=jobs,
+        progress=progress,
+    )
     match = training_match(model, read, pictures, unreadable, force=force, progress=progress)
     divergence, unlike = unlike_training(model, read, pictures)
     found, notes = calibration_for(
@@ -112,20 +129,10 @@ def quantize(
     emitter = Emitter(found.rescaled(model), chosen, plan, found.statistics, weight_bits_of(target))
     readable = fitted(pictures.calibration, read.preprocess, Unreadable({}))
     probes = [pixels for _, pixels in islice(readable, _PROBE_PICTURES)]
-    prober = Prober(emitter.model, chosen, probes, open_model, jobs, emitter.weight_bits)
+    signature = make_task(read.task, read.preprocess, read.labels).signature
+    prober = Prober(emitter.model, chosen, probes, open_model, signature, jobs, emitter.weight_bits)
     emitter = emitter.with_methods(prober, progress)
     int8 = emitter.build()
-    judge = Judge(
-        model,
-        pictures.gate,
-        read.preprocess,
-        truth.classes,
-        _budget(max_drop, plan, labelled=bool(truth.classes)),
-        unreadable,
-        open_model,
-        jobs,
-        progress,
-    )
     verdict: Verdict | None = None
     budgeted: Budgeted | None = None
     layers: tuple[LayerSensitivity, ...] = ()
@@ -146,7 +153,7 @@ def quantize(
             "scheme": chosen.value,
             **emitter.as_evidence(),
         },
-        "accuracy": _accuracy(verdict, budgeted, truth),
+        "accuracy": _accuracy(verdict, budgeted, mapping),
     }
     describe(
         int8,
@@ -167,7 +174,7 @@ def quantize(
         budgeted=budgeted,
         training_match=str(match["verdict"]),
         unreadable=unreadable.reasons,
-        notes=(*pictures.notes, *notes, *unlike, truth.mapping),
+        notes=(*pictures.notes, *notes, *unlike, mapping),
     )
     if verdict is not None and not verdict.gate.passed and not force:
         raise _over_budget(report, verdict)
@@ -179,14 +186,6 @@ def quantize(
         report,
         advice=_advice(read, verdict, written, target, judge.first_pictures or probes, progress),
     )
-
-
-def _budget(max_drop: float | None, plan: Recipe, *, labelled: bool) -> float:
-    if max_drop is not None:
-        return max_drop
-    if labelled or "max_drop" in plan.model_fields_set:
-        return plan.max_drop
-    return UNLABELLED_MAX_DROP
 
 
 def _sensitivity(
@@ -238,11 +237,11 @@ def _seen(found: Calibration) -> dict[str, Any]:
     }
 
 
-def _accuracy(verdict: Verdict | None, budgeted: Budgeted | None, truth: Truth) -> dict[str, Any]:
+def _accuracy(verdict: Verdict | None, budgeted: Budgeted | None, mapping: str) -> dict[str, Any]:
     """What the gate found and what the budget took, for the evidence."""
     if verdict is None:
         return {"verdict": "unchecked", "note": "no pictures to judge with"}
-    accuracy = {**verdict.gate.as_evidence(), "mapping": truth.mapping}
+    accuracy = {**verdict.gate.as_evidence(), "mapping": mapping}
     if budgeted is not None:
         accuracy["float_layers"] = list(budgeted.returned)
         accuracy["float_share"] = round(budgeted.float_share, 4)

@@ -8,6 +8,8 @@
     [run]                                       # each may be left out
     top = 5
     threshold = 0.2
+    class_thresholds = { tabby = 0.5 }          # of single classes
+    track = false                               # true: boxes get the id they had in earlier frames
     max_age_ms = 500
     fps = 15                                    # at most, of each source
     while_building = "onnxruntime"              # serves until the device has built its engine
@@ -40,7 +42,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -53,7 +55,8 @@ from edgeresnet.run.uris import Table, WholeUri, about, sink_uri, source_uri
 from edgeresnet.sources import open_source
 
 SCHEMA_VERSION = 1
-_MOST = 64
+_MOST, _MOST_CLASSES = 64, 10_000
+Score = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class _File(Table):
 class _Run(Table):
     top: int | None = Field(None, ge=1)
     threshold: float | None = Field(None, ge=0, le=1)
+    class_thresholds: dict[str, Score] | None = Field(None, max_length=_MOST_CLASSES)
+    track: bool | None = None
     max_age_ms: float | None = Field(None, ge=0)
     fps: float | None = Field(None, gt=0)
     while_building: Literal["onnxruntime"] | None = None

@@ -44,15 +44,20 @@ class Model:
 
 
 @contextmanager
-def open_model(bundle: Path | str, *, top: int = 5) -> Generator[Model]:
+def open_model(
+    bundle: Path | str, *, top: int | None = None, threshold: float | None = None
+) -> Generator[Model]:
     """Open a bundle for single pictures: verified, proved, loaded for latency.
 
     ::
 
         with edgeresnet.open("resnet50.bundle") as model:
             print(model.predict("cat.jpg").best.name)
+
+    ``top`` and ``threshold`` are the task's own unless given: 5 labels, or 300 boxes from 0.3.
     """
     with open_bundle(Path(bundle), Mode.LATENCY, sessions=1) as opened:
         manifest = opened.bundle.manifest
-        task = make_task(manifest.task, manifest.preprocess, opened.bundle.labels, top=top)
+        labels = opened.bundle.labels
+        task = make_task(manifest.task, manifest.preprocess, labels, top=top, threshold=threshold)
         yield Model(opened.bundle, opened.sessions[0], task, opened.batch)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,7 +22,7 @@ import cv2
 
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import DeviceError, UsageError
-from edgeresnet.core.progress import Progress, silent
+from edgeresnet.core.progress import Progress, StoppedError, silent, until_stopped
 from edgeresnet.core.protocols import Mode
 from edgeresnet.core.status import RunStatus
 from edgeresnet.flow.counters import Counters
@@ -25,7 +32,7 @@ from edgeresnet.flow.memory import keep_freed_memory
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.report import RunReport
-from edgeresnet.flow.stream import Policy, Result, predictions
+from edgeresnet.flow.stream import Policy, Result, check, predictions
 from edgeresnet.flow.watch import Watch
 from edgeresnet.run.outlets import open_outlets
 from edgeresnet.sinks import open_sink, writes_stdout
@@ -63,12 +70,14 @@ def run(
     device builds its engine, of which ``progress`` hears.
     """
     stop, policy = stop or threading.Event(), policy or Policy()
+    told = until_stopped(progress, stop)
     texts = [sources] if isinstance(sources, str) else list(sources)
     keep_freed_memory()
     cv2.setNumThreads(1)  # the engine and the workers fill the cores; a third pool only fights
     verified = read_bundle(Path(bundle))
-    with ExitStack() as stack:
-        report = RunReport()
+    check(verified, policy)
+    report = RunReport()
+    with suppress(StoppedError), ExitStack() as stack:  # stopped while its engine was built
         lost = stack.enter_context(_losses(errors))
         opened_sources = [
             stack.enter_context(open_source(text, index=index, stop=stop, on_loss=lost))
@@ -80,9 +89,9 @@ def run(
         alone = len(opened_sources) == 1 and any_live
         mode, spare = Mode.LATENCY if alone else Mode.THROUGHPUT, 0 if any_live else 1
         opened = stack.enter_context(
-            open_meanwhile(verified, mode, while_building, spare=spare, progress=progress)
+            open_meanwhile(verified, mode, while_building, spare=spare, progress=told)
             if while_building
-            else open_bundle(verified, mode, spare=spare, progress=progress)
+            else open_bundle(verified, mode, spare=spare, progress=told)
         )
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
         report.handover = opened.handover

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.frames import Region
-from edgeresnet.core.predictions import Classification, Detections, Label, Prediction
+from edgeresnet.core.predictions import NOT_TRACKED, Classification, Detections, Label, Prediction
 from edgeresnet.core.tensors import Pixels
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -33,6 +33,8 @@ def annotate(
 ) -> Pixels:
     """A copy of ``pixels`` (height x width x 3, BGR) with the labels or boxes drawn on it.
 
+    Boxes carry the number of their track; of an embedding there is nothing to see.
+
     Labels are left out of a picture too small to hold one line of text, and without ``labels``.
     A thin rectangle shows the ``region`` that the model looks at.
     """
@@ -47,7 +49,7 @@ def annotate(
     if isinstance(prediction, Classification):
         if labels:
             _draw_labels(canvas, prediction, text_px)
-    else:
+    elif isinstance(prediction, Detections):
         _draw_boxes(canvas, prediction, text_px)
     return canvas
 
@@ -130,7 +132,9 @@ def _draw_boxes(canvas: Pixels, prediction: Detections, text_px: int) -> None:
         line_px = max(2, round(text_px / 6))
         cv2.rectangle(canvas, (left, top), (right, bottom), colours[i], line_px, cv2.LINE_AA)
     for i in order:
-        text = f"{prediction.names[i]} {float(prediction.scores[i]):.0%}"
+        track_id = int(prediction.track_ids[i])
+        number = f" #{track_id}" if track_id != NOT_TRACKED else ""
+        text = f"{prediction.names[i]}{number} {float(prediction.scores[i]):.0%}"
         _draw_tag(canvas, text, (sides[i][0], sides[i][1]), colours[i], text_px)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from edgeresnet.core.frames import Frame
-from edgeresnet.core.predictions import Classification, Prediction
+from edgeresnet.core.predictions import NOT_TRACKED, Classification, Detections, Prediction
 from edgeresnet.core.schema import Schema
 
 SCHEMA = 1
@@ -34,7 +34,7 @@ class BoxEntry(LabelEntry):
     xyxy: tuple[float, float, float, float]
     """Left, top, right, bottom in pixels of the frame."""
     track_id: int | None = None
-    """The same for the same thing in later frames; None without tracking."""
+    """The same for the same thing in later frames of its source; left out when nobody knows."""
 
 
 class PredictionLine(Schema):
@@ -56,11 +56,12 @@ class PredictionLine(Schema):
     model: str
     labels: tuple[LabelEntry, ...] | None = None
     boxes: tuple[BoxEntry, ...] | None = None
+    embedding: tuple[float, ...] | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> PredictionLine:
-        if (self.labels is None) == (self.boxes is None):
-            raise ValueError("either labels or boxes")
+        if [self.labels, self.boxes, self.embedding].count(None) != 2:
+            raise ValueError("either labels or boxes or an embedding")
         return self
 
 
@@ -115,28 +116,30 @@ def record(frame: Frame, prediction: Prediction, model: str, clock: WallClock) -
     line["model"] = model
     if isinstance(prediction, Classification):
         line["labels"] = [
-            {
-                "class_id": int(label.class_id),
-                "name": label.name,
-                "score": round(float(label.score), 6),
-            }
-            for label in prediction.labels
+            _entry(label.class_id, label.name, label.score) for label in prediction.labels
         ]
-        return line
-    line["boxes"] = [
-        {
-            "class_id": int(class_id),
-            "name": name,
-            "score": round(float(score), 6),
-            "xyxy": [round(float(side), 2) for side in xyxy],
-            "track_id": None,
-        }
-        for xyxy, score, class_id, name in zip(
-            prediction.xyxy,
-            prediction.scores,
-            prediction.class_ids,
-            prediction.names,
-            strict=True,
-        )
-    ]
+    elif isinstance(prediction, Detections):
+        line["boxes"] = list(_boxes(prediction))
+    else:
+        line["embedding"] = [round(value, 6) for value in prediction.vector.tolist()]
     return line
+
+
+def _boxes(found: Detections) -> Iterator[dict[str, Any]]:
+    for name, score, class_id, xyxy, track_id in zip(
+        found.names,
+        found.scores.tolist(),
+        found.class_ids.tolist(),
+        found.xyxy.tolist(),
+        found.track_ids.tolist(),
+        strict=True,
+    ):
+        entry = _entry(class_id, name, score)
+        entry["xyxy"] = [round(side, 2) for side in xyxy]
+        if track_id != NOT_TRACKED:
+            entry["track_id"] = track_id
+        yield entry
+
+
+def _entry(class_id: int, name: str, score: float) -> dict[str, Any]:
+    return {"class_id": int(class_id), "name": name, "score": round(float(score), 6)}

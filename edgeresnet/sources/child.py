@@ -102,6 +102,7 @@ def main() -> None:
     """Serve the socket whose descriptor and whose owner's process id are the arguments."""
     end_with(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when we go
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # in order, where there is time for it
     with socket.socket(fileno=int(sys.argv[1])) as link:
         try:
             serve(link)

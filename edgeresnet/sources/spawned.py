@@ -16,7 +16,7 @@ from edgeresnet.core.secrets import redact
 from edgeresnet.sources.grab import Order
 from edgeresnet.sources.ring import CONNECT, Reader
 
-_DIES_S, _ENDS_S = 5.0, 0.5
+_DIES_S, _ENDS_S, _LETS_GO_S = 5.0, 0.5, 1.5
 _KEPT = 2000
 _START = """
 import sys
@@ -63,6 +63,7 @@ class Child:
         self._said, self._words = said, b""
         self.ring = Reader(self.link)
         self.pid = self._process.pid
+        self._lets_go = order.kind == "gst"
         told = asdict(order)
         told["secret"] = order.secret.reveal() if order.secret is not None else ""
         with suppress(OSError):  # it is gone already: the first message says so
@@ -97,7 +98,11 @@ class Child:
         return redact(f"{ended}: {words}" if words else ended)
 
     def end(self) -> None:
-        """End it and whatever it started, at once, whatever it is doing."""
+        """End it and whatever it started, whatever it is doing; GStreamer may close its camera."""
+        if self._lets_go:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LETS_GO_S)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()

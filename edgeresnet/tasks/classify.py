@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,23 @@ from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Classification, Label
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import IMAGE, LOGITS, Tensors
+from edgeresnet.tasks.thresholds import least_scores
+
+TOP = 5
+"""Where the user says no other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Classify:
-    """The ``top`` classes by softmax; labels below ``threshold`` are left out, the best stays."""
+    """The ``top`` classes by softmax; what does not reach its ``least`` is left out, but the best.
+
+    ``least`` (classes,) is the score that each class has to have.
+    """
 
     preprocess: Preprocess
     labels: Labels
     top: int
-    threshold: float
+    least: npt.NDArray[np.float64]
 
     def feeds(self, frame: Frame) -> Tensors:
         """The fitted picture, batch 1."""
@@ -42,9 +50,13 @@ class Classify:
         best = np.argpartition(-scores, count - 1)[:count]
         best = best[np.argsort(-scores[best], kind="stable")]
         found = [Label(int(i), self.labels.names[i], float(scores[i])) for i in best]
-        return Classification(
-            tuple(label for n, label in enumerate(found) if n == 0 or label.score >= self.threshold)
-        )
+        first, *others = found
+        sure = (label for label in others if label.score >= self.least[label.class_id])
+        return Classification((first, *sure))
+
+    def signature(self, outputs: Tensors) -> npt.NDArray[np.float32]:
+        """The logits."""
+        return np.asarray(outputs[LOGITS][0], np.float32)
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -53,6 +65,16 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(shifted / shifted.sum(-1, keepdims=True), np.float32)
 
 
-def task(preprocess: Preprocess, labels: Labels, *, top: int, threshold: float) -> Classify:
+def task(
+    preprocess: Preprocess,
+    labels: Labels,
+    *,
+    top: int | None,
+    threshold: float | None,
+    of_classes: Mapping[str, float],
+    tracked: bool,  # noqa: ARG001  refused before
+) -> Classify:
     """The task for one worker."""
-    return Classify(preprocess, labels, top, threshold)
+    return Classify(
+        preprocess, labels, top or TOP, least_scores(labels, threshold or 0, of_classes)
+    )

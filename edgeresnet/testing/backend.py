@@ -172,7 +172,7 @@ def write_bundle(
     (folder / ENTRY).write_text("a fake engine", encoding="utf-8")
     pictures = np.stack([grey(value, size) for value in (0, 90, 255)])
     logits = brightness_logits(pictures, classes)
-    np.savez_compressed(folder / GOLDEN, pictures=pictures, logits=logits)
+    np.savez_compressed(folder / GOLDEN, pictures=pictures, expected=logits)
     image = TensorEntry(name=IMAGE, dtype="uint8", shape=(batch, *size, 3))
     scores = TensorEntry(name=LOGITS, dtype="float32", shape=(batch, classes))
     manifest = Manifest(

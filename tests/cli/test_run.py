@@ -150,6 +150,38 @@ def test_it_reports_on_standard_error_and_writes_where_it_is_told(
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 7 * 2
 
 
+def test_a_class_may_have_a_threshold_of_its_own(edgeresnet, sample_bundle, tmp_path):
+    def labels(*more):
+        out = tmp_path / f"{len(more)}.jsonl"
+        told = edgeresnet(
+            "run", sample_bundle, "--source", "synthetic://64x48?count=1",
+            "--sink", f"jsonl:{out}", *more,
+        )  # fmt: skip
+        assert told.code == 0
+        return [label["name"] for label in json.loads(out.read_text())["labels"]]
+
+    all_five = labels()
+    last = all_five[-1]
+    assert labels("--class-threshold", f"{last}=1") == all_five[:-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "says", "hint"),
+    [
+        (["--class-threshold", "person"], "'person' is not a class and a score", "person=0.5"),
+        (["--class-threshold", "car=1.5"], "'car=1.5' is not a class and a score", "person=0.5"),
+        (["--class-threshold", "=0.5"], "'=0.5' is not a class and a score", "person=0.5"),
+        (["--class-threshold", "umbrela=0.5"], "no class 'umbrela'", "'umbrella'"),
+        (["--track"], "task 'classify' finds nothing that could be tracked", "--track"),
+    ],
+)
+def test_what_the_model_does_not_have_is_refused(edgeresnet, sample_bundle, options, says, hint):
+    told = edgeresnet("run", sample_bundle, "--source", "synthetic://8x8?count=1", *options)
+    assert told.code == 2
+    assert says in told.err
+    assert hint in told.err
+
+
 def test_the_report_is_one_object(edgeresnet, sample_bundle):
     told = edgeresnet("run", sample_bundle, "--source", "synthetic://64x48?count=5", "--json")
     assert told.code == 0

@@ -1,6 +1,7 @@
 """On the device: the engine of a bundle is made, proved, and tells what it is made of."""
 
 import json
+import sys
 
 import pytest
 
@@ -56,8 +57,42 @@ def test_an_engine_that_computes_something_else_never_runs(bundle, device):
     plug, machine = device(wrong=5.0)
     with plug, pytest.raises(ModelError, match="computes something else than was proved"):
         prove_on_device(bundle)
-    assert len(machine.trt.fake.builds) == 4
+    assert len(machine.trt.fake.builds) == 2  # one more try, minutes each
     assert machine.cuda.held() == {}
+
+
+def test_an_engine_that_is_right_the_second_time_is_kept(bundle, device):
+    plug, machine = device(wrong=5.0)
+    with plug:
+        real, calls = machine.backend.find("tensorrt").Runtime.deserialize_cuda_engine, []
+
+        def deserialize(runtime, plan):
+            calls.append(plan)
+            machine.trt.fake.faults.wrong = 5.0 if len(calls) == 1 else 0
+            return real(runtime, plan)
+
+        machine.trt.Runtime.deserialize_cuda_engine = deserialize
+        assert prove_on_device(bundle).recompiled == 1
+        assert prove_on_device(bundle).recompiled == 0
+    assert len(machine.trt.fake.builds) == 2
+
+
+def test_the_hosts_packages_are_not_needed(bundle, device, capsys, monkeypatch):
+    plug, _ = device()
+    gone = ("edgeresnet.compile.stage", "edgeresnet.backends.onnxruntime")
+    for name in [name for name in sys.modules if name.startswith(gone)]:
+        monkeypatch.delitem(sys.modules, name)
+    asked = []
+
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name.startswith(gone):
+                asked.append(name)
+
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    with plug:
+        code, _, _ = run(["compile", bundle, "--on-device", "--json"], capsys)
+    assert (code, asked) == (0, [])
 
 
 def test_one_wrong_session_of_several_is_seen(bundle, device):

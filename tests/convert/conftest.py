@@ -1,6 +1,7 @@
 """Small networks whose every number is its own, so that a swapped one shows."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,7 +10,14 @@ import torch
 from torch import nn
 
 from edgeresnet.backends.onnxruntime.reference import open_model
-from edgeresnet.convert.networks import ResNetSpec, build
+from edgeresnet.convert.networks import (
+    FasterRCNNSpec,
+    FCOSSpec,
+    ResNetSpec,
+    RetinaNetSpec,
+    build,
+    build_detector,
+)
 
 
 def randomised(module, seed=3):
@@ -37,6 +45,37 @@ def make_network():
         return randomised(build(ResNetSpec(**{**table, **changes})))
 
     return make
+
+
+DETECTORS = {
+    "retinanet": lambda backbone: RetinaNetSpec(backbone, 3, 32),
+    "retinanet v2": lambda backbone: RetinaNetSpec(backbone, 3, 64, norm=True, extra="c5"),
+    "fcos": lambda backbone: FCOSSpec(backbone, 3, 64),
+    "faster rcnn": lambda backbone: FasterRCNNSpec(backbone, 4, 32, hidden=32),
+}
+
+
+@pytest.fixture(scope="session")
+def make_detector():
+    """Makes a narrow, shallow detector whose scores lie apart; its kind is a key of DETECTORS."""
+
+    def make(kind, **changes):
+        torch.manual_seed(7)
+        backbone = ResNetSpec("bottleneck", (1, 1, 1, 1), width=0.125, classes=1)
+        network = build_detector(replace(DETECTORS[kind](backbone), **changes))
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                if "cls_" in name or "bbox_" in name:
+                    weight.add_(torch.randn_like(weight) * 0.3)
+        return randomised(network)
+
+    return make
+
+
+@pytest.fixture(scope="session", params=DETECTORS)
+def detector(request, make_detector):
+    """One detector of each kind."""
+    return make_detector(request.param)
 
 
 @pytest.fixture(scope="session")

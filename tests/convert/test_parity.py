@@ -12,6 +12,7 @@ from edgeresnet.convert.fold import fold_batchnorms
 from edgeresnet.convert.parity import TOLERANCE, Parity, check_parity, parity_error
 from edgeresnet.core.contract import copy_of, prepend_normalisation, rename_output
 from edgeresnet.core.preprocess import Color, Preprocess
+from edgeresnet.core.tensors import LOGITS
 
 PREPROCESS = Preprocess(size=(64, 64), resize=64)
 
@@ -25,9 +26,9 @@ def graph_of_network(network, batch=1, preprocess=PREPROCESS):
 
 
 def reference(network):
-    def run(x):
-        logits, layers = module_outputs(network, torch.from_numpy(x))
-        return logits.numpy(), layers
+    def run(x, wanted):
+        logits, layers = module_outputs(network, torch.from_numpy(x), wanted)
+        return {LOGITS: logits.numpy()}, layers
 
     return run
 

@@ -6,7 +6,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -20,6 +20,7 @@ from edgeresnet.core.preprocess import (
     as_json,
     fit,
     from_json,
+    placed,
     read_preprocess,
 )
 from edgeresnet.core.schema import parse
@@ -27,6 +28,8 @@ from edgeresnet.datasets.procedural import draw_picture
 
 CLOSE = 1.5
 """Mean difference in grey levels; half of what JPEG at quality 90 changes."""
+MEAN_RGB = (124, 116, 104)
+"""ImageNet's mean colour, rounded."""
 DOWNSCALES = (0.7, 1.0, 1.04, 1.3, 1.46, 1.875, 1.95, 2.0, 2.8, 3.99, 4.0, 5.3, 8.0)
 
 
@@ -47,6 +50,12 @@ def torchvision_fit(pixels, preprocess):
     rows, columns = preprocess.size
     if preprocess.crop is Crop.NONE:
         return np.asarray(picture.resize((columns, rows), kind))[..., ::-1]
+    if preprocess.crop is Crop.LETTERBOX:
+        scale = min(columns / picture.size[0], rows / picture.size[1])
+        shape = [max(1, round(side * scale)) for side in picture.size]
+        canvas = Image.new("RGB", (columns, rows), MEAN_RGB)
+        canvas.paste(picture.resize(shape, kind))
+        return np.asarray(canvas)[..., ::-1]
     (width, height), side = picture.size, preprocess.resize
     if width <= height:
         picture = picture.resize((side, int(side * height / width)), kind)
@@ -132,7 +141,10 @@ def test_every_picture_comes_out_in_the_asked_for_size_and_flat_ones_unchanged(
     flat = np.full((height, width, 3), (13, 130, 250), np.uint8)
     fitted = fit(flat, preprocess)
     assert fitted.shape == (rows, columns, 3)
-    assert np.abs(fitted.astype(int) - flat[0, 0]).max() <= 1  # weights are rounded
+    near = np.abs(fitted.astype(int) - flat[0, 0]).max(2) <= 1  # weights are rounded
+    filled = (fitted == MEAN_RGB[::-1]).all(2) & (crop is Crop.LETTERBOX)
+    assert (near | filled).all()
+    assert near[0, 0]
 
 
 @settings(max_examples=30, deadline=None)
@@ -161,6 +173,72 @@ def test_a_picture_that_fits_already_is_not_touched(scene):
         assert np.array_equal(fit(pixels, same), pixels)
         stretched = Preprocess(crop=Crop.NONE, interpolation=interpolation)
         assert np.array_equal(fit(pixels, stretched), pixels)
+
+
+def edges(grey, middle_x, middle_y):
+    """Where a bright rectangle ends, to a part of a pixel, from a place in its middle."""
+    across, down = grey[middle_y] / 255, grey[:, middle_x] / 255
+    return [
+        middle_x - across[:middle_x].sum(),
+        middle_y - down[:middle_y].sum(),
+        middle_x + across[middle_x:].sum(),
+        middle_y + down[middle_y:].sum(),
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    height=st.integers(8, 900),
+    width=st.integers(8, 900),
+    size=st.tuples(st.integers(8, 500), st.integers(8, 500)),
+    crop=st.sampled_from([Crop.LETTERBOX, Crop.NONE]),
+    interpolation=st.sampled_from([Interpolation.BILINEAR, Interpolation.LINEAR]),
+    corners=st.lists(st.floats(0, 1), min_size=4, max_size=4),
+)
+@example(721, 1283, (320, 512), Crop.LETTERBOX, Interpolation.LINEAR, [0.1, 0.9, 0.3, 0.7])
+@example(719, 1277, (97, 64), Crop.LETTERBOX, Interpolation.BILINEAR, [0.0, 1.0, 0.0, 1.0])
+def test_the_corners_of_a_marker_are_found_again_from_where_they_were_fitted_to(
+    height, width, size, crop, interpolation, corners
+):
+    pre = Preprocess(size=size, crop=crop, interpolation=interpolation, mean=(0.0, 0.0, 0.0))
+    placing = placed(height, width, pre)
+    coarser = [max(1, 1 / scale) for scale in (placing.scale_x, placing.scale_y)] * 2
+    left, right = sorted(round(x * width) for x in corners[:2])
+    top, bottom = sorted(round(y * height) for y in corners[2:])
+    assume(right - left >= 4 * coarser[0] and bottom - top >= 4 * coarser[1])  # else none is bright
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[top:bottom, left:right] = 255
+    middle = placing.fitted(np.array([[left + right, top + bottom] * 2], np.float32) / 2)[0]
+    found = edges(fit(pixels, pre)[..., 1].astype(float), int(middle[0]), int(middle[1]))
+    back = placing.source(np.array([found], np.float32))[0]
+    assert (np.abs(back - [left, top, right, bottom]) <= 0.6 * np.array(coarser)).all()
+
+
+@given(
+    height=st.integers(1, 3000),
+    width=st.integers(1, 3000),
+    crop=st.sampled_from(Crop),
+    boxes=st.lists(st.tuples(*[st.floats(-100, 3000)] * 4), max_size=5),
+)
+def test_boxes_come_back_from_where_they_were_put(height, width, crop, boxes):
+    placing = placed(height, width, Preprocess(crop=crop))
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    assert np.abs(placing.source(placing.fitted(boxes)) - boxes).max(initial=0) <= 0.01
+
+
+def test_a_centre_crop_is_inverted_too():
+    placing = placed(512, 1024, Preprocess())  # halved, then 16 rows and 144 columns cut off
+    marker = np.array([[288, 32, 736, 480]], np.float32)
+    assert np.allclose(placing.fitted(marker), [[0, 0, 224, 224]], atol=1e-3)
+
+
+@pytest.mark.parametrize("color", Color)
+def test_what_a_letterbox_leaves_free_is_nothing_to_the_network(color):
+    pre = Preprocess(crop=Crop.LETTERBOX, color=color)
+    fitted = fit(np.zeros((100, 200, 3), np.uint8), pre)
+    assert (fitted[:112] == 0).all()
+    filled = pre.normalise(fitted[None])[0, :, 112:]
+    assert np.abs(filled).max() <= 0.5 / 255 / min(pre.std) + 1e-6  # half a grey level
 
 
 def test_the_middle_is_kept_and_the_rest_cut_off():

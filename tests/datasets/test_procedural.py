@@ -149,6 +149,21 @@ def test_the_main_thing_changes_every_two_seconds() -> None:
     assert len(set(mains)) == 6
 
 
+def test_a_thing_of_a_clip_keeps_its_identity_its_class_and_nearly_its_place() -> None:
+    before: dict[int, tuple[int, np.ndarray]] = {}
+    for scene in draw_clip(40, seed=3, size=(160, 120), fps=20):
+        identities = scene.identities.tolist()
+        assert len(set(identities)) == len(identities)
+        now = dict(
+            zip(identities, zip(scene.box_classes.tolist(), scene.boxes, strict=True), strict=True)
+        )
+        for one in now.keys() & before.keys():
+            assert now[one][0] == before[one][0]
+            assert np.abs(now[one][1] - before[one][1]).max() < 25
+        assert not before or now.keys() & before.keys()
+        before = now
+
+
 def test_a_clip_moves_smoothly() -> None:
     scenes = list(draw_clip(20, seed=2, size=(320, 240), fps=30))[10:]
     middles = []

@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
+from edgeresnet.deploy.address import parse_address
 from edgeresnet.deploy.device import Device
 from edgeresnet.deploy.remote import deploy_to
-from edgeresnet.deploy.ssh import parse_address
 
 SECONDS = 0.1
+MACHINE = {"cpu": "one", "cores": 1, "system": "Linux"}
 
 NEEDED = ("cat", "df", "du", "head", "mkdir", "mv", "python3", "rm", "sh", "sleep", "sync", "tail")
 
@@ -117,7 +118,11 @@ def no_benchmark(monkeypatch):
 
     def quick(self, *arguments, needs=()):
         if arguments[0] == "benchmark":
-            return {"engine": {"latency_ms": {}}, "fps": 1.0, "fingerprint": {}}
+            return {
+                "engine": {"latency_ms": {"p50": 1, "p99": 2}},
+                "fps": 1.0,
+                "fingerprint": MACHINE,
+            }
         return call(self, *arguments, needs=needs)
 
     monkeypatch.setattr(Device, "call", quick)

@@ -1,6 +1,7 @@
 """A copy is whole under its name or not there, whatever happens on the way."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from edgeresnet.core.bundle import read_bundle
 from edgeresnet.core.errors import DeviceError, UsageError
+from edgeresnet.deploy.copying import look, take_its_place
+from edgeresnet.deploy.ssh import connected
 
 SYSTEM = os.defpath
 
@@ -86,6 +89,69 @@ def test_a_copy_that_is_cut_leaves_nothing_under_the_name_and_can_go_on(
     report, _ = sent(bundle)
     assert names(home / "edgeresnet") == [bundle.name]
     assert read_bundle(Path(report.folder)).digest == read_bundle(bundle).digest
+
+
+def half_copied(bundle, home):
+    """Its unfinished copy there, every file of the right size."""
+    part = home / "edgeresnet" / f".{bundle.name}.{read_bundle(bundle).digest[:16]}.part"
+    shutil.copytree(bundle, part)
+    return part
+
+
+def test_bytes_that_a_power_loss_took_are_sent_again(rsync, sent, bundle, home, no_benchmark):
+    model = half_copied(bundle, home) / read_bundle(bundle).manifest.artifact.entry
+    times = model.stat()
+    model.write_bytes(bytes(times.st_size))
+    os.utime(model, ns=(times.st_atime_ns, times.st_mtime_ns))
+    report, _ = sent(bundle)
+    assert report.copied_by == "rsync"
+    assert read_bundle(Path(report.folder)).digest == read_bundle(bundle).digest
+
+
+def test_of_unfinished_copies_only_those_of_this_name_are_dropped(sent, bundle, home, no_benchmark):
+    short = shutil.copytree(bundle, bundle.with_name("model"))
+    others = [".model.bundle.0123456789abcdef.part", ".model.v2.0123456789abcdef.part.old"]
+    own = [".model.0123456789abcdef.part", ".model.0123456789abcdef.part.old"]
+    for name in (*others, *own):
+        (home / "edgeresnet" / name).mkdir(parents=True)
+    sent(short)
+    assert names(home / "edgeresnet") == sorted((*others, "model"))
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_what_comes_to_have_the_name_at_the_last_moment_stays_as_it_is(
+    sshd, bundle, home, tmp_path, tools, helpers, knows
+):
+    """Between the look at the name and the move; ``knows`` is whether its mv knows -T."""
+    there = home / "edgeresnet" / bundle.name
+    meanwhile = f"mkdir -p {shlex.quote(str(there))} && touch {shlex.quote(str(there))}/theirs"
+    old = "" if knows else '[ "$1" = -T ] && exit 1\n'
+    path = tools("touch", mv=f'{meanwhile}\n{old}exec /bin/mv "$@"')
+    with (
+        sshd.Sshd(tmp_path / "sshd2", home=home, path=path) as server,
+        connected(helpers[0](server)) as connection,
+    ):
+        place = look(connection, read_bundle(bundle), "edgeresnet")
+        part = half_copied(bundle, home)
+        with pytest.raises(DeviceError, match="has come to be there"):
+            take_its_place(connection, place)
+    assert names(there) == ["theirs"]
+    assert names(part) == names(bundle)
+
+
+@pytest.mark.parametrize("said", ["none", "9" * 5000])
+def test_sizes_there_that_are_no_numbers_are_no_obstacle(
+    sshd, bundle, home, tmp_path, tools, helpers, said
+):
+    half_copied(bundle, home)
+    path = tools(du=f"echo {said}", df=f"echo none 1 0 {said} 0% /")
+    with (
+        sshd.Sshd(tmp_path / "sshd2", home=home, path=path) as server,
+        connected(helpers[0](server)) as connection,
+    ):
+        place = look(connection, read_bundle(bundle), "edgeresnet")
+    assert place.begun
+    assert place.free_kb > 0
 
 
 @pytest.fixture

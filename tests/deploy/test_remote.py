@@ -27,12 +27,12 @@ def other_bundle(bundle, tmp_path):
 
 
 def resealed(folder, **changes):
-    """The bundle with changed golden logits or other made_with, sealed as if that were right."""
+    """The bundle with changed golden outputs or other made_with, sealed as if that were right."""
     manifest = read_bundle(folder).manifest
-    if "logits" in changes:
+    if "expected" in changes:
         with np.load(folder / GOLDEN) as arrays:
-            pictures, logits = arrays["pictures"], arrays["logits"]
-        np.savez(folder / GOLDEN, pictures=pictures, logits=changes["logits"](logits))
+            pictures, expected = arrays["pictures"], arrays["expected"]
+        np.savez(folder / GOLDEN, pictures=pictures, expected=changes["expected"](expected))
     made = {**manifest.made_with, "other": "1"}
     seal(folder, manifest.model_copy(update={"made_with": made, "files": digests(folder)}))
     return folder
@@ -92,7 +92,7 @@ def test_a_bundle_that_fails_there_replaces_none_that_works(
     sent, bundle, other_bundle, home, no_benchmark, server
 ):
     sent(bundle)
-    resealed(other_bundle, logits=lambda logits: logits[:, ::-1])
+    resealed(other_bundle, expected=lambda expected: expected[:, ::-1])
     with pytest.raises(ModelError, match="computes something else than was proved") as caught:
         sent(other_bundle, force=True)
     assert caught.value.what.startswith(f"on {server.user}@{server.host}: ")

@@ -9,18 +9,23 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from edgeresnet.core.errors import DeviceError, MissingBackendError, UsageError
-from edgeresnet.deploy.ssh import Address, connected, parse_address
+from edgeresnet.deploy import ssh
+from edgeresnet.deploy.address import Address
+from edgeresnet.deploy.ssh import connected
 
 WITHIN_S = 30
 FOREVER = """
 import sys
 from pathlib import Path
-from edgeresnet.deploy.ssh import connected, parse_address
+from edgeresnet.deploy.address import parse_address
+from edgeresnet.deploy.ssh import connected
 pids, to, *options = sys.argv[1:]
 with connected(parse_address(to, options=options)) as connection:
     try:
@@ -46,47 +51,6 @@ def soon(condition):
             return True
         time.sleep(0.05)
     return False
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        ("jetson", "jetson", None),
-        ("pi@10.0.0.7", "pi@10.0.0.7", None),
-        ("pi@10.0.0.7:2222", "pi@10.0.0.7", 2222),
-        ("fe80::1", "fe80::1", None),
-        ("[fe80::1]", "fe80::1", None),
-        ("pi@[fe80::1%eth0]:22", "pi@fe80::1%eth0", 22),
-    ],
-)
-def test_an_address_may_end_in_a_port(text, host, port):
-    assert parse_address(text) == Address(host, port)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "-oProxyCommand=touch /tmp/x",
-        "-l",
-        "pi@-oProxyCommand=x",
-        "-x@host",
-        "[-x]:22",
-        "",
-        "pi@",
-        "a b",
-        "a\nb",
-        "host:0",
-        "host:65536",
-    ],
-)
-def test_what_ssh_could_take_for_an_option_is_no_host(text):
-    with pytest.raises(UsageError):
-        parse_address(text)
-
-
-def test_there_is_one_port():
-    with pytest.raises(UsageError, match="two ports"):
-        parse_address("host:22", 23)
 
 
 def test_words_arrive_as_they_were_given(address):
@@ -116,6 +80,25 @@ def test_lines_are_told_as_they_come_and_cannot_command_a_terminal(address):
     assert [line for line, _ in told] == ["one [2J", "two"]
     assert told[1][1] - told[0][1] > 0.5
     assert (done.code, done.out, done.errors) == (7, "out\n", ("one [2J", "two"))
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_what_comes_without_end_is_not_kept(address, monkeypatch, stream):
+    monkeypatch.setattr(ssh, "_LARGEST", 1 << 16)
+    monkeypatch.setattr(ssh, "_LONGEST", 1 << 10)
+    much = f"(head -c {24 << 20} /dev/zero | tr '\\0' x) {stream}"
+    told = []
+    tracemalloc.start()
+    try:
+        with connected(address) as connection, suppress(DeviceError):  # on its standard output
+            connection.script(much, doing="it talked")
+        with connected(address) as connection, suppress(DeviceError):
+            connection.run(["sh", "-c", much], lambda line: told.append(len(line)), doing="it did")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+    assert max(told, default=0) <= 1 << 10
 
 
 def test_a_login_shell_that_talks_is_not_mistaken_for_the_command(address, home):
@@ -169,7 +152,7 @@ def test_a_host_key_that_has_changed(server, address, sshd, tmp_path):
     error = refused(address)
     assert isinstance(error, DeviceError)
     assert "has another key than it had" in error.what
-    assert "ssh-keygen -R" in error.hint
+    assert f"ssh-keygen -R '[{server.host}]:{server.port}'" in error.hint
 
 
 def test_a_client_key_that_is_not_allowed(server, address, sshd, tmp_path):
@@ -229,10 +212,10 @@ def test_a_server_that_allows_one_session_is_told_of(sshd, tmp_path, home, helpe
     with (
         sshd.Sshd(tmp_path / "sshd", home=home, settings=settings) as server,
         connected(at(server)) as connection,
-        pytest.raises(DeviceError, match="no second session") as caught,
+        pytest.raises(DeviceError, match="no further session") as caught,
     ):
         connection.script("true", doing="nothing")
-    assert "MaxSessions" in caught.value.hint
+    assert "MaxSessions of its sshd_config has to be 3" in caught.value.hint
 
 
 def test_a_connection_that_is_cut_is_told_with_what_was_done(server, address):

@@ -107,6 +107,22 @@ def test_the_library_is_known_by_its_file_where_dpkg_does_not_tell(tmp_path):
     assert found["TensorRT library"].found == "libnvinfer 10.13.3"
 
 
+@pytest.mark.parametrize("by", ["package", "file"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_libraries_the_newest_counts(tmp_path, by, order):
+    versions = ["8.6.2", "10.3.0"][::order]
+    packages = "\n".join(
+        f"Package: libnvinfer{version.partition('.')[0]}\nStatus: install ok installed\n"
+        f"Version: {version}-1+cuda12\n"
+        for version in versions
+    )
+    files = {f"usr/lib/aarch64-linux-gnu/libnvinfer.so.{version}": "" for version in versions}
+    status = packages if by == "package" else None
+    found = examined(tmp_path, var__lib__dpkg__status=status, **(files if by == "file" else {}))
+    assert found["TensorRT library"].verdict is Verdict.OK
+    assert found["TensorRT library"].found == "libnvinfer 10.3.0"
+
+
 @pytest.mark.parametrize(
     ("status", "found", "hint"),
     [

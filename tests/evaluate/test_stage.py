@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeresnet import testing
 from edgeresnet.backends import BACKENDS
 from edgeresnet.core.contract import read_graph
 from edgeresnet.core.errors import ModelError, UsageError
@@ -13,6 +12,7 @@ from edgeresnet.core.preprocess import fit
 from edgeresnet.evaluate.stage import evaluate
 from edgeresnet.flow.predictor import open_predictor
 from edgeresnet.testing import FakeBackend, grey, plugged, write_bundle
+from edgeresnet.testing import backend as testing
 
 SIDE = 8
 

@@ -2,6 +2,7 @@ import random
 import threading
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,13 +10,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edgeresnet.backends import BACKENDS
+from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
+from edgeresnet.core.labels import numbered
+from edgeresnet.core.preprocess import Crop, Preprocess
 from edgeresnet.core.protocols import Mode
+from edgeresnet.core.tensors import BOXES, CLASS_IDS, IMAGE, SCORES
 from edgeresnet.flow import intake as intake_module
 from edgeresnet.flow.counters import Counters
 from edgeresnet.flow.intake import Feed, Rate
 from edgeresnet.flow.opening import open_bundle
-from edgeresnet.flow.stream import Policy, predictions
+from edgeresnet.flow.stream import Policy, check, predictions
 from edgeresnet.testing import FakeBackend, ListSource, grey, plugged, write_bundle
 
 HOUR_NS = 3_600_000_000_000
@@ -265,6 +270,96 @@ def test_top_and_threshold_reach_the_predictions(stream):
     (result,) = stream(ListSource([grey(100)]), Policy(top=200, threshold=scores[-1])).run()
     assert 3 <= len(result.prediction.labels) < 200
     assert min(label.score for label in result.prediction.labels) >= scores[-1]
+
+
+class Wanderer:
+    """A session that sees one box, where the grey of the picture says; 255 is nothing."""
+
+    def infer(self, feeds):
+        time.sleep(random.uniform(0, 0.003))  # so that workers overtake each other
+        x = float(feeds[IMAGE].max())
+        count = int(x < 255)
+        return {
+            BOXES: np.array([[[x, 5, x + 40, 60]]], np.float32)[:, :count],
+            SCORES: np.full((1, count), 0.9, np.float32),
+            CLASS_IDS: np.zeros((1, count), np.int32),
+        }
+
+
+def detector(sessions=3):
+    """What an open bundle has to have here, for a detector."""
+    preprocess = Preprocess(size=(64, 320), crop=Crop.LETTERBOX)
+    manifest = SimpleNamespace(task="detect", preprocess=preprocess)
+    bundle = SimpleNamespace(manifest=manifest, labels=numbered(2))
+    made = [Wanderer() for _ in range(sessions)]
+    return SimpleNamespace(bundle=bundle, sessions=made, batch=1)
+
+
+def tracks(*sources, **policy):
+    """Track ids of each source's frames."""
+    feeds = [Feed(source) for source in sources]
+    found = {source.name: [] for source in sources}
+    for result in predictions(feeds, detector(), Policy(**policy), threading.Event()):
+        found[result.frame.source].append(result.prediction.track_ids.tolist())
+    return found
+
+
+def wandering(greys, **options):
+    return ListSource([grey(value, (64, 320)) for value in greys], **options)
+
+
+def test_a_thing_keeps_its_id_though_workers_overtake_each_other():
+    found = tracks(wandering(range(0, 250, 5)), track=True)
+    assert found == {"list": [[1]] * 50}
+    assert tracks(wandering(range(3))) == {"list": [[-1]] * 3}
+
+
+def test_each_source_counts_its_own_things():
+    found = tracks(
+        wandering(range(0, 100, 5), name="a"), wandering(range(200, 100, -5), name="b"), track=True
+    )
+    assert found == {"a": [[1]] * 20, "b": [[1]] * 20}
+
+
+def test_the_time_of_a_film_is_its_own_however_fast_it_is_read():
+    away = [*[100] * 5, *[255] * 20, *[100] * 5]
+    found = {}
+    for fps in (10.0, 40.0):
+        source = wandering(away)
+        source.fps = fps
+        found[fps] = tracks(source, track=True)["list"][-1]
+    assert found == {10.0: [2], 40.0: [1]}  # away for 2 s, for half a second
+
+
+@pytest.mark.parametrize(("gap_s", "last"), [(0.5, [1]), (5.0, [2])])
+def test_of_a_live_source_the_moment_of_capture_counts(gap_s, last):
+    looked_at = threading.Semaphore(1)
+
+    def frames():
+        start_ns = time.monotonic_ns()
+        for index in range(6):
+            looked_at.acquire()  # else the newer one overtakes it
+            later_s = 0.02 * index + (gap_s if index >= 3 else 0)
+            at_ns = start_ns + int(later_s * 1e9)
+            yield Frame(grey(100, (64, 320)), index, at_ns, "list")
+
+    feeds, found = [Feed(ListSource(frames(), live=True))], []
+    for result in predictions(feeds, detector(), Policy(track=True), threading.Event()):
+        found.append(result.prediction.track_ids.tolist())
+        looked_at.release()
+    assert len(found) == 6
+    assert found[-1] == last
+
+
+def test_what_the_model_cannot_do_is_refused_before_anything_is_opened():
+    bundle = detector().bundle
+    check(bundle, Policy(track=True, class_thresholds={"class 1": 0.5}))
+    with pytest.raises(UsageError, match="no class 'clss 1'"):
+        check(bundle, Policy(class_thresholds={"clss 1": 0.5}))
+    bundle.manifest.task = "classify"
+    check(bundle, Policy(class_thresholds={"class 1": 0.5}))
+    with pytest.raises(UsageError, match="nothing that could be tracked"):
+        check(bundle, Policy(track=True))
 
 
 def test_every_step_of_a_result_took_time_and_ended_after_the_capture(stream):

@@ -24,6 +24,7 @@ HOMES = {
     "tensorrt": ("backends/tensorrt/",),
     "torch": ("convert/",),
     "safetensors": ("convert/",),
+    "faster_coco_eval": ("metrics/coco_evaluator.py",),
     "onnx": (
         "core/contract.py",
         "convert/",
@@ -34,6 +35,7 @@ HOMES = {
         "backends/onnxruntime/compiler.py",
         "backends/openvino/compiler.py",
         "backends/onnxruntime/halves.py",
+        "backends/tensorrt/onnx_types.py",
         "backends/tensorrt/typed.py",
     ),
 }

@@ -13,7 +13,7 @@ from edgeresnet.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[2] / "edgeresnet"
 MODULES = sorted(ROOT.rglob("*.py"))
-SAID_BY_THE_CLASS = {"core/protocols.py", "convert/networks/resnet.py"}
+SAID_BY_THE_CLASS = ("core/protocols.py", "convert/networks/")
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "numpy", "cv2", "av", "pydantic", "rich"}
 WIDEST = 100
 SHARED_OPTIONS = {"--json", "--force", "--debug", "-q"}
@@ -37,7 +37,7 @@ def undocumented(body, *, methods):
 @pytest.mark.parametrize("path", MODULES, ids=place)
 def test_every_public_name_has_a_docstring(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    methods = place(path) not in SAID_BY_THE_CLASS
+    methods = not place(path).startswith(SAID_BY_THE_CLASS)
     assert not list(undocumented(tree.body, methods=methods))
 
 

@@ -24,6 +24,7 @@ TYPED = [
     for line in text.splitlines()
     if line.strip().startswith("edgeresnet ")
 ]
+TYPED += re.findall(r"^\S+/bin/(edgeresnet [^|\n]+)", README, re.MULTILINE)
 LINKED = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README)
 
 
@@ -50,10 +51,10 @@ def test_a_command_that_is_shown_is_taken(line):
     assert not options - known(command)
 
 
-@pytest.mark.parametrize("option", sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))))
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README))))
 def test_an_option_that_is_named_exists(option):
     commands = (import_module(f"edgeresnet.cli.{name}").command for name in COMMANDS)
-    others = {"--extra-index-url"}
+    others = {"--extra-index-url", "--no-deps", "--system-site-packages"}  # of pip and venv
     assert option in others or any(option in known(command) for command in commands)
 
 

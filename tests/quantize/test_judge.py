@@ -66,6 +66,7 @@ def judging(folder, model=None, *, max_drop=30.0, classes=None, **options):
     size = Preprocess(size=(SIDE, SIDE), resize=SIDE)
     known = {folder / f"{name}.png": class_id for name, class_id in (classes or {}).items()}
     given = {"unreadable": Unreadable({}), "open_model": open_model, **options}
+    given["signature"] = lambda outputs: outputs[LOGITS][0]
     return Judge(model or network(), listing, size, known, max_drop, **given)
 
 

@@ -9,6 +9,7 @@ from edgeresnet.core.contract import OPSET, prepend_normalisation
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.recipe import Method, load_recipe
 from edgeresnet.core.target import Scheme
+from edgeresnet.core.tensors import LOGITS
 from edgeresnet.quantize.budget import multiplications
 from edgeresnet.quantize.calibration import observed_tensors
 from edgeresnet.quantize.placement import place
@@ -30,7 +31,8 @@ def observed(model, pictures):
 
 
 def prober(model, scheme, pictures, jobs=None):
-    return Prober(model, scheme, pictures[:PROBES], open_model, jobs)
+    probes = pictures[:PROBES]
+    return Prober(model, scheme, probes, open_model, lambda outputs: outputs[LOGITS][0], jobs)
 
 
 @pytest.fixture(params=SCHEMES, ids=lambda scheme: scheme.value)

@@ -53,6 +53,8 @@ def test_all_that_is_asked_for_is_there(write, tmp_path, monkeypatch):
 [run]
 top = 3
 threshold = 0.25
+class_thresholds = { "fire engine" = 0.5, cat = 0 }
+track = true
 max_age_ms = 500
 fps = 12.5
 
@@ -71,7 +73,14 @@ uri = "jsonl:-"
 """)
     )
     assert app.bundle == tmp_path / "b.bundle"
-    assert app.policy == Policy(top=3, threshold=0.25, max_age_ms=500, fps=12.5)
+    assert app.policy == Policy(
+        top=3,
+        threshold=0.25,
+        class_thresholds={"fire engine": 0.5, "cat": 0},
+        track=True,
+        max_age_ms=500,
+        fps=12.5,
+    )
     url = "rtsp://10.0.0.5/stream1?channel=1&as=door&roi=0.25,0.0,0.5,1.0&auth=env:CAM&stall=5"
     assert app.sources == (url, "clip.mp4")
     assert app.sinks == ("jsonl:-",)
@@ -91,7 +100,9 @@ def test_reading_starts_nothing(write):
 
 def test_the_example_in_the_docstring_is_taken(write):
     app, secrets = unchecked_app(write(EXAMPLE.encode()))
-    assert app.policy == Policy(top=5, threshold=0.2, max_age_ms=500, fps=15)
+    assert app.policy == Policy(
+        top=5, threshold=0.2, class_thresholds={"tabby": 0.5}, max_age_ms=500, fps=15
+    )
     assert len(app.sources) == 2
     assert app.sinks == (
         "mqtts://broker.local/plant/door?auth=file:/etc/edgeresnet/mqtt&every=5&spool_mb=64",
@@ -109,6 +120,9 @@ def test_the_example_in_the_docstring_is_taken(write):
         ('[run]\ntop = "3"', "[run]: top: Input should be a valid integer", ""),
         ("[run]\ntop = 0", "[run]: top: ", ""),
         ("[run]\nthreshold = 1.5", "[run]: threshold: ", ""),
+        ("[run]\nclass_thresholds = { cat = 2 }", "[run]: class_thresholds.cat: ", ""),
+        ("[run]\nclass_thresholds = 0.5", "[run]: class_thresholds: ", ""),
+        ("[run]\ntrack = 'all'", "[run]: track: ", ""),
         ("[run]\nfps = nan", "[run]: fps: ", ""),
         ("run = 3", "run: ", ""),
         ("[[sources]]\nuri = '0'", "unknown key 'sources'", "did you mean 'source'?"),

@@ -138,6 +138,21 @@ def test_stop_ends_it_with_its_report(bench):
     assert report.counters.inferred >= 5
 
 
+def test_stop_ends_a_build_that_takes_minutes(bench):
+    stop, steps = threading.Event(), []
+
+    def building(progress):
+        while True:
+            steps.append(progress("build the engine", len(steps), 10_000))
+            if len(steps) == 5:
+                stop.set()
+
+    bench.backend.loading = building
+    report = bench.run(stop=stop)
+    assert len(steps) == 5
+    assert report.counters.captured == 0
+
+
 def test_the_policy_is_kept(bench):
     report = bench.run(policy=Policy(frames=2, top=1))
     assert report.counters.captured == 2

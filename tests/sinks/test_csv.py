@@ -1,11 +1,12 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
-from edgeresnet.core.predictions import Classification, Detections, Label
+from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
 from edgeresnet.sinks import open_sink
 from edgeresnet.sinks.csv import HEADER
 
@@ -48,6 +49,24 @@ def test_every_box_is_a_row_with_its_sides(tmp_path):
         for row in read(tmp_path / "out.csv")
     ]
     assert sides == [["0.0", "1.0", "2.0", "3.0"], ["4.0", "5.0", "6.0", "7.0"]]
+
+
+def test_a_tracked_box_has_its_track_and_a_label_none(tmp_path):
+    write(tmp_path / "out.csv", replace(BOXES, track_ids=np.array([-1, 12])), CATS)
+    assert [row["track_id"] for row in read(tmp_path / "out.csv")] == ["", "12", "", ""]
+
+
+def test_a_file_that_was_begun_without_tracks_goes_on_without(tmp_path):
+    before = HEADER.removesuffix(",track_id")
+    (tmp_path / "out.csv").write_text(before + "\n")
+    write(tmp_path / "out.csv", replace(BOXES, track_ids=np.array([1, 2])))
+    assert (tmp_path / "out.csv").read_text().startswith(before + "\ns,0,")
+    assert [row["bottom"] for row in read(tmp_path / "out.csv")] == ["3.0", "7.0"]
+
+
+def test_an_embedding_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no columns for an embedding"):
+        write(tmp_path / "out.csv", Embedding(np.ones(3, np.float32)))
 
 
 def test_a_second_run_adds_rows_without_a_second_header(tmp_path):

@@ -1,11 +1,12 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeresnet.core.predictions import Classification, Detections, Label
+from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
 from edgeresnet.sinks.draw import annotate
 
 CATS = Classification(tuple(Label(i, f"cat number {i}", 0.9 / 3**i) for i in range(8)))
@@ -84,6 +85,23 @@ def test_pictures_of_any_shape_are_taken(size):
     pixels = np.zeros((*size, 3), np.uint8)
     for prediction in (CATS, boxes((0, 0, size[1], size[0]))):
         assert annotate(pixels, prediction).shape == pixels.shape
+
+
+def test_a_tracked_box_carries_its_number():
+    pixels, found = np.zeros((240, 320, 3), np.uint8), boxes((20, 60, 200, 180), names=("cat",))
+    drawn = [annotate(pixels, replace(found, track_ids=np.array([n]))) for n in (-1, 1, 2)]
+    np.testing.assert_array_equal(drawn[0], annotate(pixels, found))
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[1], drawn[2])
+    top, bottom, _, _ = changed(drawn[1], drawn[2])
+    assert bottom <= 62  # in the tag, above the box
+    assert top > 0
+
+
+def test_of_an_embedding_there_is_nothing_to_see():
+    pixels = np.full((240, 320, 3), 9, np.uint8)
+    drawn = annotate(pixels, Embedding(np.ones(4, np.float32)))
+    np.testing.assert_array_equal(drawn, pixels)
 
 
 def test_boxes_far_outside_or_not_finite_do_no_harm():

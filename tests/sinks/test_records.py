@@ -1,5 +1,6 @@
 import json
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
-from edgeresnet.core.predictions import Classification, Detections, Label
+from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
 from edgeresnet.core.schema import parse
 from edgeresnet.sinks.records import PredictionLine, WallClock, record
 
@@ -23,6 +24,7 @@ BOXES = Detections(
     np.array([7]),
     ("boat",),
 )
+VECTOR = Embedding(np.array([0.1, -2.5, 1 / 3], np.float32))
 
 
 def line(prediction=CATS, **more):
@@ -49,8 +51,21 @@ def test_detections_are_boxes():
     found = line(BOXES)
     assert "labels" not in found
     assert found["boxes"] == [
-        {"class_id": 7, "name": "boat", "score": 0.5, "xyxy": [1, 2, 3.12, 4], "track_id": None}
+        {"class_id": 7, "name": "boat", "score": 0.5, "xyxy": [1, 2, 3.12, 4]}
     ]
+
+
+def test_a_tracked_box_carries_its_track():
+    (box,) = line(replace(BOXES, track_ids=np.array([12])))["boxes"]
+    assert box["track_id"] == 12
+    assert list(box) == ["class_id", "name", "score", "xyxy", "track_id"]
+
+
+def test_an_embedding_is_its_numbers():
+    found = line(VECTOR)
+    assert found["embedding"] == [0.1, -2.5, 0.333333]
+    assert "labels" not in found
+    assert "boxes" not in found
 
 
 def test_a_frame_with_a_file_carries_its_name():
@@ -86,12 +101,16 @@ def test_one_offset_serves_every_line_so_that_intervals_are_true():
     assert CLOCK.utc(3_500_000_000)[17:] == "23.500Z"
 
 
-@pytest.mark.parametrize("prediction", [CATS, BOXES])
+@pytest.mark.parametrize(
+    "prediction", [CATS, BOXES, VECTOR, replace(BOXES, track_ids=np.array([3]))]
+)
 def test_the_schema_takes_what_is_written(prediction):
     text = json.dumps(line(prediction, name="x.jpg"))
     read = PredictionLine.model_validate_json(text)
     assert read.schema_version == 1
-    assert (read.labels is None) == (prediction is BOXES)
+    given = {name for name in ("labels", "boxes", "embedding") if getattr(read, name) is not None}
+    kinds = {Classification: "labels", Detections: "boxes", Embedding: "embedding"}
+    assert given == {kinds[type(prediction)]}
     assert read.captured_at.tzinfo is not None
 
 
@@ -104,6 +123,7 @@ def test_the_schema_takes_what_is_written(prediction):
         {"captured_at": "2026-01-01T00:00:00"},
         {"labels": None},
         {"boxes": []},
+        {"embedding": [0.5]},
         {"labels": [{"class_id": 1, "name": "x", "score": 1.5}]},
         {"size": [1]},
     ],

@@ -62,6 +62,22 @@ def test_labels_carry_their_names():
     assert found.best.name == "dog"
 
 
+def test_a_class_may_have_a_threshold_of_its_own():
+    values = np.log([0.5, 0.3, 0.15, 0.05])
+    options = {"threshold": 0.1, "of_classes": {"class 1": 0.4, "class 3": 0.01}}
+    assert [label.class_id for label in classify(values, **options)] == [0, 2, 3]
+
+
+def test_five_labels_are_given_where_nobody_says_how_many():
+    assert len(classify(np.zeros(9))) == 5
+
+
+def test_the_signature_is_the_logits_of_the_first_picture():
+    task = make_task("classify", Preprocess(), numbered(3))
+    found = task.signature({LOGITS: np.array([[1, 2, 3], [4, 5, 6]], np.float32)})
+    assert found.tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_an_error_that_names_the_frame(bad):
     with pytest.raises(DeviceError, match="not finite for frame 17 of camera-0"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from edgeresnet.core.files import sha256_file
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Engine, Mode
 from edgeresnet.core.target import Options, Scheme, Target
+from edgeresnet.core.tensors import TensorSpec
 
 ENTRY = "model.onnx"
 _STREAMS = 2
@@ -92,7 +94,7 @@ class TensorRtBackend:
         device = find_device(cuda, target.device)
         with context(cuda, device, spin=mode is Mode.LATENCY) as opened:
             making = _Making(trt, artifact, settings, target.memory_mb, opened, progress)
-            engine = making.engine(Store(cache) if cache is not None else None)
+            engine = making.engine(cache)
             engine.parallel = _STREAMS if mode is Mode.THROUGHPUT else 1
             try:
                 yield engine
@@ -112,25 +114,39 @@ class _Making:
     cuda: Context
     progress: Progress
 
-    def engine(self, store: Store | None) -> TrtEngine:
-        """From the store where it has one of exactly this identity, else built and kept."""
-        if store is None:
-            return self._opened(self._build().plan, built_here=True)
-        identity = self._identity()
-        with store.alone(self.progress):
-            kept = store.find(identity)
-            if kept is not None:
+    def engine(self, cache: Path | None) -> TrtEngine:
+        """From the store where it has one of exactly this identity, else built and kept.
+
+        A store that cannot be written (a full disk, one that is read only) is done without.
+        """
+        store: Store | None = None
+        with ExitStack() as stack:
+            if cache is not None:
                 try:
-                    return self._opened(kept.plan, built_here=False)
-                except ModelError as error:
-                    _log.warning("the engine is built again: %s", error.what)
-                    store.drop(identity)
-            kind = f"{identity['TensorRT']} {identity['GPU']} {identity['driver']}"
-            built = self._build(store.timing(kind), store.last_built_s())
-            engine = self._opened(built.plan, built_here=True)
-            store.keep_timing(kind, built.timing)
-            store.keep(identity, built.plan, built.seconds)
-            return engine
+                    store = Store(cache)
+                    stack.enter_context(store.alone(self.progress))
+                except OSError as error:
+                    store = None
+                    _log.warning("engines cannot be kept in %s: %s", cache, error.strerror or error)
+            if store is None:
+                return self._opened(self._build().plan, built_here=True)
+            return self._from(store)
+
+    def _from(self, store: Store) -> TrtEngine:
+        identity = self._identity()
+        kept = store.find(identity)
+        if kept is not None:
+            try:
+                return self._opened(kept.plan, built_here=False)
+            except ModelError as error:
+                _log.warning("the engine is built again: %s", error.what)
+                store.drop(identity)
+        kind = f"{identity['TensorRT']} {identity['GPU']} {identity['driver']}"
+        built = self._build(store.timing(kind), store.last_built_s())
+        engine = self._opened(built.plan, built_here=True)
+        store.keep_timing(kind, built.timing)
+        store.keep(identity, built.plan, built.seconds)
+        return engine
 
     def _build(self, timing: bytes = b"", last_s: float | None = None) -> Built:
         return build(
@@ -155,16 +171,17 @@ class _Making:
                 f"{cuda_reason(log.errors)}",
                 hint="edgeresnet doctor looks at driver, CUDA and TensorRT",
             )
-        batch = self.artifact.inputs[0].shape[0]
+        batch = self.artifact.inputs[0].shape[0] or self.settings.batch_opt
+        fixed = partial(_with_batch, batch=batch)
         return TrtEngine(
             trt=self.trt,
             runtime=runtime,
             loaded=loaded,
             cuda=self.cuda,
-            inputs=self.artifact.inputs,
-            outputs=self.artifact.outputs,
+            inputs=tuple(map(fixed, self.artifact.inputs)),
+            outputs=tuple(map(fixed, self.artifact.outputs)),
             parallel=1,
-            batch=batch or self.settings.batch_opt,
+            batch=batch,
             cuda_graph=self.settings.cuda_graph,
             log=log,
         )
@@ -175,10 +192,16 @@ class _Making:
         return {
             "graph": sha256_file(self.artifact.path),
             "TensorRT": f"{self.trt.__name__} {vendor.version(self.trt)}",
-            "GPU": f"{device.name} (compute capability {device.compute_capability})",
+            "GPU": f"{device.name} (compute capability {device.compute_capability}, "
+            f"{device.processors} multiprocessors)",
             "driver": f"{vendor.platform_identity()} CUDA {device.cuda}",
             "options": self.settings.model_dump_json(exclude={"cuda_graph", "module"}),
         }
+
+
+def _with_batch(spec: TensorSpec, batch: int) -> TensorSpec:
+    """A tensor whose batch is free, at the batch that sessions have."""
+    return replace(spec, shape=(spec.shape[0] or batch, *spec.shape[1:]))
 
 
 def _free_mb(cuda: Context) -> int:

@@ -16,7 +16,7 @@ from edgeresnet.core.progress import Progress, silent
 
 _MB = 1 << 20
 _LEAST_MB, _MOST_WORKSPACE_MB = 300, 2048
-_KEPT_ERRORS = 20
+_KEPT_ERRORS = 10
 _EXTERNAL = ("CUBLAS", "CUBLAS_LT", "CUDNN")
 """Libraries of kernels that a ResNet does not need: some hundred MB of memory each."""
 _NO_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "cudaerrormemoryallocation")
@@ -48,7 +48,7 @@ def new_log(trt: Any) -> Any:
         def log(self, severity: Any, text: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                 self.errors.append(text)
-                del self.errors[_KEPT_ERRORS:]
+                del self.errors[_KEPT_ERRORS:-_KEPT_ERRORS]  # the cause, and the newest
 
     return Log()
 

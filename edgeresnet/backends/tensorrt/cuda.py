@@ -14,7 +14,7 @@ _LIBRARY = "libcuda.so.1"
 _OUT_OF_MEMORY, _NO_DEVICE = 2, 100
 _TOO_OLD = {34, 35, 803, 804}
 """A stand-in library, or a driver older than the libraries that call it."""
-_MAJOR, _MINOR, _INTEGRATED, _MAPS_HOST = 75, 76, 18, 19
+_MAJOR, _MINOR, _INTEGRATED, _MAPS_HOST, _PROCESSORS = 75, 76, 18, 19, 16
 _SPIN_OR_YIELD, _BLOCK = 0, 4
 _PORTABLE, _MAPPED = 1, 2
 _RELAXED = 2
@@ -83,6 +83,8 @@ class Device:
     name: str
     compute_capability: str
     """As ``8.7``."""
+    processors: int
+    """Streaming multiprocessors: all Orins have one name, and a power mode may turn some off."""
     integrated: bool
     """Whether it shares its memory with the processor, as on a Jetson."""
     maps_host: bool
@@ -125,6 +127,7 @@ def find_device(cuda: Cuda, text: str) -> Device:
         ordinal=ordinal,
         name=name.value.decode("utf-8", "replace"),
         compute_capability=f"{attribute(_MAJOR)}.{attribute(_MINOR)}",
+        processors=attribute(_PROCESSORS),
         integrated=bool(attribute(_INTEGRATED)),
         maps_host=bool(attribute(_MAPS_HOST)),
         cuda=cuda.number("cuDriverGetVersion"),
@@ -235,7 +238,7 @@ class Stream:
             work()
         finally:  # a capture must be ended, else the stream is of no more use
             self.cuda.call("cuStreamEndCapture", self.handle, ctypes.byref(graph))
-        self._frees.append(lambda: self.cuda.call("cuGraphDestroy", graph))
+            self._frees.append(lambda: self.cuda.call("cuGraphDestroy", graph))
         flags = ctypes.c_uint64(0)
         self.cuda.call("cuGraphInstantiateWithFlags", ctypes.byref(launchable), graph, flags)
         self._frees.append(lambda: self.cuda.call("cuGraphExecDestroy", launchable))
@@ -260,6 +263,8 @@ def context(cuda: Cuda, device: Device, *, spin: bool) -> Generator[Context]:
         opened.use()
         yield opened
     finally:
-        opened.use()
+        with suppress(CudaError):  # a GPU that failed answers nothing else any more
+            opened.use()
         opened.close()
-        cuda.call("cuDevicePrimaryCtxRelease_v2", handle)
+        with suppress(CudaError):
+            cuda.call("cuDevicePrimaryCtxRelease_v2", handle)

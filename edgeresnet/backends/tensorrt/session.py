@@ -6,6 +6,7 @@ import ctypes
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -67,7 +68,7 @@ class TrtSession:
             tensor = self._tensor(name, loaded.get_tensor_dtype(name))
             (self._inputs if name in takes else self._outputs).append(tensor)
         self._result = {tensor.name: tensor.array for tensor in self._outputs}
-        self._launch: Callable[[], None] = self._enqueue
+        self._recorded: Callable[[], None] | None = None
         self._run()  # the first run allocates; a graph cannot be recorded before
         if cuda_graph != "off":
             self._record(always=cuda_graph == "on")
@@ -75,10 +76,19 @@ class TrtSession:
     def infer(self, feeds: Tensors) -> Tensors:
         """Run once. The result is the caller's until the next call on this session."""
         for tensor in self._inputs:
-            np.copyto(tensor.array, feeds[tensor.name], casting="no")
+            fed = feeds[tensor.name]
+            if fed.shape != tensor.array.shape:
+                takes = tensor.array.shape
+                raise ValueError(f"{tensor.name} has shape {fed.shape}, the engine takes {takes}")
+            np.copyto(tensor.array, fed, casting="no")
         self._cuda.use()
         self._run()
         return self._result
+
+    def close(self) -> None:
+        """Let go of the context, before its engine goes, and of memory that will be freed."""
+        self._context = self._recorded = None
+        self._inputs, self._outputs, self._result = [], [], {}
 
     def _tensor(self, name: str, kind: Any) -> _Tensor:
         dtype: np.dtype[Any] = np.dtype(_KINDS[kind.name])
@@ -90,7 +100,10 @@ class TrtSession:
 
     def _run(self) -> None:
         try:
-            self._launch()
+            if self._recorded is None:
+                self._enqueue()
+            else:
+                self._recorded()
             self._stream.wait()
         except CudaError as error:
             hint = "start again: a GPU that failed once gives nothing more in this process"
@@ -113,7 +126,7 @@ class TrtSession:
         except (CudaError, DeviceError):  # not every engine can be recorded
             return
         if always or self._median_s(recorded) < self._median_s(self._enqueue):
-            self._launch = recorded
+            self._recorded = recorded
 
     def _median_s(self, launch: Callable[[], None]) -> float:
         spent = []
@@ -139,7 +152,7 @@ class TrtEngine:
     batch: int
     cuda_graph: Literal["measure", "on", "off"]
     log: Any
-    _contexts: list[Any] = field(default_factory=list)
+    _sessions: list[TrtSession] = field(default_factory=list)
 
     def session(self) -> Session:
         """A new session; DeviceError when the GPU's memory does not hold another."""
@@ -150,8 +163,9 @@ class TrtEngine:
                 f"TensorRT cannot make another session: {(self.log.errors or ['no memory'])[-1]}",
                 hint="close other programs that use the GPU, or take a smaller batch",
             )
-        self._contexts.append(context)
-        return TrtSession(self, context, self.batch, self.cuda_graph)
+        session = TrtSession(self, context, self.batch, self.cuda_graph)
+        self._sessions.append(session)
+        return session
 
     @cached_property
     def layers(self) -> tuple[EngineLayer, ...]:
@@ -161,10 +175,16 @@ class TrtEngine:
         return layers_of(inspector.get_engine_information(form))
 
     def close(self) -> None:
-        """Free contexts, then the engine, then the runtime: in another order it crashes."""
-        self.cuda.use()
-        self._contexts.clear()
-        self.loaded = self.runtime = None
+        """Free contexts, then the engine, then the runtime, all before CUDA's own context.
+
+        In another order, or whenever the garbage is collected, TensorRT crashes.
+        """
+        with suppress(CudaError):  # of a GPU that failed
+            self.cuda.use()
+        while self._sessions:
+            self._sessions.pop().close()
+        self.loaded = None
+        self.runtime = None
 
 
 def _with_batch(shape: tuple[int, ...], batch: int) -> tuple[int, ...]:

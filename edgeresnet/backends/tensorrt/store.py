@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from edgeresnet.core.progress import Progress, silent
 _log = logging.getLogger("edgeresnet")
 _KEY_BYTES = 32
 _SHARED = "tensorrt-shared"
+_WAIT = "wait for the process that builds this engine"
+_POLL_S = 0.1
 _MOST_BYTES = 4 << 30
 """All plans of all bundles together."""
 
@@ -49,13 +52,7 @@ class Store:
     @contextmanager
     def alone(self, progress: Progress = silent) -> Generator[None]:
         """One process at a time; the lock goes with its process, however that ends."""
-        with (self._folder / "lock").open("w", encoding="ascii") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                progress("wait for the process that builds this engine", 0, 1)
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                progress("wait for the process that builds this engine", 1, 1)
+        with _locked(self._folder, progress):
             yield
 
     def find(self, identity: Mapping[str, str]) -> Kept | None:
@@ -81,22 +78,22 @@ class Store:
         """Write an engine, whole or not at all; a full disk costs the next start, not this run."""
         plan_file, note_file = self._files(identity)
         try:
-            seal = self._seal(identity, plan)
-            note = {"identity": dict(identity), "built_s": round(built_s, 1), "seal": seal}
-            with whole_file(plan_file) as temporary:
-                temporary.write_bytes(plan)
-            with whole_file(note_file) as temporary:
-                temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
-            for file in (plan_file, note_file):
-                file.chmod(0o600)
+            with _locked(self._shared, silent):  # who tidies may not see half of an engine
+                seal = self._seal(identity, plan)
+                note = {"identity": dict(identity), "built_s": round(built_s, 1), "seal": seal}
+                with whole_file(plan_file) as temporary:
+                    temporary.write_bytes(plan)
+                with whole_file(note_file) as temporary:
+                    temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
+                for file in (plan_file, note_file):
+                    file.chmod(0o600)
+                self._trim(plan_file)
         except (DeviceError, OSError) as error:
             for file in (note_file, plan_file):
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
             told = error if isinstance(error, DeviceError) else disk_error(error, plan_file)
             _log.warning("the engine cannot be kept and is built at each start: %s", told.what)
-            return
-        self._trim(plan_file)
 
     def drop(self, identity: Mapping[str, str]) -> None:
         """Forget an engine that turned out to be of no use."""
@@ -121,9 +118,9 @@ class Store:
 
     def last_built_s(self) -> float | None:
         """How long the newest kept engine of this bundle took to build."""
-        notes = sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
         try:
-            return float(json.loads(notes[-1].read_text(encoding="utf-8"))["built_s"])
+            newest = _by_use(self._folder.glob("*.json"))[0]
+            return float(json.loads(newest.read_text(encoding="utf-8"))["built_s"])
         except (IndexError, OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -164,7 +161,7 @@ class Store:
 
     def _difference(self, identity: Mapping[str, str]) -> str:
         """What an earlier engine of this bundle was built for, where that is not what is here."""
-        for file in sorted(self._folder.glob("*.json"), key=lambda f: f.stat().st_mtime)[::-1]:
+        for file in _by_use(self._folder.glob("*.json")):
             try:
                 before = dict(json.loads(file.read_text(encoding="utf-8"))["identity"])
             except (OSError, ValueError, TypeError, KeyError):
@@ -179,18 +176,45 @@ class Store:
 
     def _trim(self, newest: Path) -> None:
         """Delete the plans that were used longest ago, over all bundles, until the rest fits."""
-        plans = sorted(
-            self._folder.parent.glob("*/*.plan"), key=lambda f: f.stat().st_mtime, reverse=True
-        )
-        room = _MOST_BYTES - newest.stat().st_size
-        for plan in plans:
+        room = _MOST_BYTES - _size(newest)
+        for plan in _by_use(self._folder.parent.glob("*/*.plan")):
             if plan == newest:
                 continue
-            room -= plan.stat().st_size
+            room -= _size(plan)
             if room < 0 or not plan.with_suffix(".json").exists():
                 with suppress(OSError):
                     plan.unlink()
                     plan.with_suffix(".json").unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path, progress: Progress) -> Generator[None]:
+    """Alone among all processes of this user; ``progress`` may end the wait by raising."""
+    with (folder / "lock").open("w", encoding="ascii") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress(_WAIT, 0, 1)
+                time.sleep(_POLL_S)
+        yield
+
+
+def _by_use(files: Iterable[Path]) -> list[Path]:
+    """The newest first; others may delete files at any time."""
+    times = {}
+    for file in files:
+        with suppress(OSError):
+            times[file] = file.stat().st_mtime
+    return sorted(times, key=times.__getitem__, reverse=True)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _canonical(identity: Mapping[str, str]) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableSequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,26 +10,34 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeresnet.backends.tensorrt.onnx_types import (
+    brought_to,
+    copy_of_tensor,
+    inline_constants,
+    opset_of,
+    refuse_strangers,
+    refused,
+    takes_half,
+    types_of,
+)
 from edgeresnet.backends.tensorrt.scales import LARGEST, activation_scale, weight_scale
 from edgeresnet.core.artifacts import Graph
-from edgeresnet.core.contract import NORMALISED, PREFIX, copy_of, load_onnx
+from edgeresnet.core.contract import DECODE, NORMALISED, PREFIX, copy_of, load_onnx
 from edgeresnet.core.errors import ModelError, ProfileError
 from edgeresnet.core.files import whole_file
 from edgeresnet.core.schema import nearest
 from edgeresnet.core.tensors import IMAGE, Array
-from edgeresnet.core.wiring import STANDARD
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 PRECISIONS = ("float16", "float32")
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-_HALF_SCALES_OPSET, _HALF_SCALES_IR = 19, 9
+_HALF_SCALES_OPSET = 19
 _ENDLESS = ("Clip", "Max", "Min", "Pad")
 """Operators whose constants may stand for "without end": those become the largest half."""
 _SINGLE, _HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 _WIDE = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.BFLOAT16)
-_HINT = 'precision = "float32" in the options of the target computes it'
 
 
 def write_typed(graph: Graph, precision: str, out: Path) -> None:
@@ -64,11 +71,11 @@ def typed(model: ModelProto) -> ModelProto:
     rounded by at most 2^-11 of itself, no more than the float16 sum that it goes into. The logits
     are cast to float32, as the contract wants them.
     """
-    _refuse_strangers(model)
+    refuse_strangers(model)
     quantized = any(node.op_type in (_QUANTIZE, _DEQUANTIZE) for node in model.graph.node)
-    model = _brought_to(_HALF_SCALES_OPSET, model) if quantized else copy_of(model)
-    _inline_constants(model.graph)
-    writer = _Writer(model.graph, _types(model), _opset(model))
+    model = brought_to(_HALF_SCALES_OPSET, model) if quantized else copy_of(model)
+    inline_constants(model.graph)
+    writer = _Writer(model.graph, types_of(model), opset_of(model))
     for node in model.graph.node:
         writer.visit(node)
     del model.graph.initializer[:]
@@ -76,6 +83,7 @@ def typed(model: ModelProto) -> ModelProto:
     del model.graph.value_info[:]
     _cast_input(model.graph)
     _cast_outputs(model.graph)
+    _cast_decoding(model)
     _check(model)
     return model
 
@@ -111,7 +119,7 @@ class _Writer:
         rescaled = node.op_type in (_QUANTIZE, _DEQUANTIZE)
         if rescaled:
             self._rescale(node)
-        for attribute in () if node.name.startswith(PREFIX) else node.attribute:
+        for attribute in () if _stays(node) else node.attribute:
             if attribute.name == "to" and attribute.i == _SINGLE:
                 attribute.i = _HALF
             elif attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == _SINGLE:
@@ -124,14 +132,14 @@ class _Writer:
     def _read(self, node: NodeProto, place: int, name: str) -> str:
         """What ``node`` reads instead of ``name``."""
         constant = self._constants.get(name)
-        if node.name.startswith(PREFIX) or self._types.get(name) not in _WIDE:
+        if _stays(node) or self._types.get(name) not in _WIDE:
             return name if constant is None else self._write(name, constant, node, place)
         if self._types[name] != _SINGLE:
-            raise _refused(node, "reads another floating point than float32")
-        takes = _takes(node.op_type, place, self._opset)
+            raise refused(node, "reads another floating point than float32")
+        takes = takes_half(node.op_type, place, self._opset)
         if constant is None:
             if not takes:
-                raise _refused(node, f"is {node.op_type}, which float16 cannot be given to")
+                raise refused(node, f"is {node.op_type}, which float16 cannot be given to")
             return name
         if takes:
             value = _half(numpy_helper.to_array(constant), node)
@@ -141,19 +149,19 @@ class _Writer:
     def _rescale(self, node: NodeProto) -> None:
         scale, integers = (self._constants.get(name) for name in (node.input[1], node.input[0]))
         if scale is None or scale.data_type != _SINGLE:
-            raise _refused(node, "has a scale that is not a float32 constant")
+            raise refused(node, "has a scale that is not a float32 constant")
         values = numpy_helper.to_array(scale)
         try:
             if integers is None or node.op_type == _QUANTIZE:
                 halves = activation_scale(values)
             elif integers.data_type != TensorProto.INT8:
-                raise _refused(node, "reads constants that are not int8")
+                raise refused(node, "reads constants that are not int8")
             else:
                 axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
                 found, halves = weight_scale(numpy_helper.to_array(integers), values, axis)
                 integers = numpy_helper.from_array(found, integers.name)
         except OverflowError as error:
-            raise _refused(node, str(error)) from error
+            raise refused(node, str(error)) from error
         if integers is not None:
             node.input[0] = self._write(node.input[0], integers, node, 0)
         half = numpy_helper.from_array(halves, scale.name)
@@ -167,14 +175,6 @@ class _Writer:
         return name
 
 
-def copy_of_tensor(tensor: TensorProto, name: str) -> TensorProto:
-    """The same values under another name."""
-    copied = TensorProto()
-    copied.CopyFrom(tensor)
-    copied.name = name
-    return copied
-
-
 def _half(value: Array, node: NodeProto) -> Array:
     """A constant in float16; what is lost beyond rounding is an error."""
     if node.op_type in _ENDLESS:
@@ -182,76 +182,15 @@ def _half(value: Array, node: NodeProto) -> Array:
     with np.errstate(over="ignore"):
         half = value.astype(np.float16)
     if (np.isinf(half) & np.isfinite(value)).any():
-        raise _refused(node, f"has constants to {np.abs(value).max():.3g}, float16 ends at 65504")
+        raise refused(node, f"has constants to {np.abs(value).max():.3g}, float16 ends at 65504")
     if value.any() and not half.any():
-        raise _refused(node, f"has constants of {np.abs(value).max():.3g}, zero in float16")
+        raise refused(node, f"has constants of {np.abs(value).max():.3g}, zero in float16")
     return np.asarray(half)
 
 
-def _refused(node: NodeProto, what: str) -> ModelError:
-    return ModelError(f"{node.name} {what}", hint=_HINT)
-
-
-@lru_cache
-def _takes(op_type: str, place: int, opset: int) -> bool:
-    """Whether an operator takes float16 in a place."""
-    inputs = onnx.defs.get_schema(op_type, opset).inputs
-    return "tensor(float16)" in inputs[min(place, len(inputs) - 1)].types
-
-
-def _opset(model: ModelProto) -> int:
-    return next(int(o.version) for o in model.opset_import if o.domain in STANDARD)
-
-
-def _refuse_strangers(model: ModelProto) -> None:
-    for node in model.graph.node:
-        if node.domain not in STANDARD or not onnx.defs.has(node.op_type):
-            raise _refused(node, f"is {node.op_type}, which ONNX does not define")
-        if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
-            raise _refused(node, "holds a graph of its own")
-
-
-def _brought_to(opset: int, model: ModelProto) -> ModelProto:
-    try:
-        found: ModelProto = onnx.version_converter.convert_version(model, opset)
-    except Exception as error:  # the converter raises bare RuntimeErrors
-        raise ModelError(
-            f"cannot be brought to opset {opset}: {str(error).strip()[:160]}", hint=_HINT
-        ) from error
-    found.ir_version = max(found.ir_version, _HALF_SCALES_IR)
-    return found
-
-
-def _inline_constants(graph: GraphProto) -> None:
-    """Constant nodes become initializers."""
-    kept = []
-    for node in graph.node:
-        values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        if node.op_type != "Constant" or "sparse_value" in values:
-            kept.append(node)
-            continue
-        ((kind, value),) = values.items()
-        if kind == "value":
-            tensor = copy_of_tensor(value, node.output[0])
-        else:
-            numbers = np.asarray(value, np.float32 if "float" in kind else np.int64)
-            tensor = numpy_helper.from_array(numbers, node.output[0])
-        graph.initializer.append(tensor)
-    del graph.node[:]
-    graph.node.extend(kept)
-
-
-def _types(model: ModelProto) -> dict[str, int]:
-    """The element type of each tensor."""
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"its types do not fit: {str(error).strip()[:200]}", hint=_HINT) from error
-    graph = inferred.graph
-    types = {w.name: w.data_type for w in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        types[value.name] = value.type.tensor_type.elem_type
-    return types
+def _stays(node: NodeProto) -> bool:
+    """Whether a node computes in float32: normalisation, and a detector's decoding."""
+    return node.name.startswith((PREFIX, DECODE))
 
 
 def _cast_input(graph: GraphProto) -> None:
@@ -268,8 +207,9 @@ def _cast_input(graph: GraphProto) -> None:
 
 def _cast_outputs(graph: GraphProto) -> None:
     """What leaves the graph is float32, under its own name."""
+    single = {name for node in graph.node if _stays(node) for name in node.output}
     for value in graph.output:
-        if value.type.tensor_type.elem_type != _SINGLE:
+        if value.type.tensor_type.elem_type != _SINGLE or value.name in single:
             continue
         half = f"{value.name}.half"
         for node in graph.node:
@@ -280,17 +220,36 @@ def _cast_outputs(graph: GraphProto) -> None:
         )
 
 
+def _cast_decoding(model: ModelProto) -> None:
+    """Decoding gets float32 of what the heads give: half precision has no place for pixel 2049."""
+    graph = model.graph
+    halves = {name for node in graph.node if not _stays(node) for name in node.output}
+    nodes: list[NodeProto] = []
+    cast: set[str] = set()
+    for node in graph.node:
+        for name in {*node.input} & halves if node.name.startswith(DECODE) else ():
+            single = f"{DECODE}{name}.single"
+            _rename(node.input, name, single)
+            if name not in cast:
+                cast.add(name)
+                call = f"{DECODE}{name}.Single"
+                nodes.append(helper.make_node("Cast", [name], [single], name=call, to=_SINGLE))
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def _rename(names: MutableSequence[str], old: str, new: str) -> None:
     names[:] = [new if name == old else name for name in names]
 
 
 def _check(model: ModelProto) -> None:
     """Every tensor between the two casts is a half or no floating point at all."""
-    types = _types(model)
+    types = types_of(model)
     outputs = {value.name for value in model.graph.output}
     for node in model.graph.node:
         for name in node.output:
             wide = types.get(name) in _WIDE and name not in outputs
-            if wide and not node.name.startswith(PREFIX):
-                raise _refused(node, f"({node.op_type}) cannot give float16")
+            if wide and not _stays(node):
+                raise refused(node, f"({node.op_type}) cannot give float16")
     onnx.checker.check_model(model, full_check=True)

@@ -31,15 +31,29 @@ STAGE, MAIN, ORDER, STANDING, PASSING, FRAME = range(6)
 class Actor:
     """One thing in a clip: its looks, and where it is at a time in seconds (None: not there)."""
 
+    identity: int
+    """Another one for each thing of a clip, the same as long as the clip lasts."""
     class_index: int
     sprite: Pixels
     shadow: Pixels
     path: Callable[[float, float], Placement | None]  # of (time_s, pan in pixels)
 
 
+@dataclass(frozen=True, eq=False)
+class ClipScene(Scene):
+    """A frame of a clip; ``identities`` (n,) tell which box is of which thing in all frames."""
+
+    identities: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.identities.shape != self.box_classes.shape:
+            raise ValueError(f"{self.identities.shape} identities for {len(self.boxes)} boxes")
+
+
 def draw_clip(
     frames: int, *, seed: int, size: tuple[int, int] = (640, 480), fps: float = 30
-) -> Iterator[Scene]:
+) -> Iterator[ClipScene]:
     """A clip's frames, in order; size is (width, height) in pixels.
 
     A longer clip of the same seed begins with the shorter one. Scene.class_index is the thing
@@ -66,12 +80,13 @@ def draw_clip(
             place(pixels, actor.shadow, drop)
             placed = place(pixels, actor.sprite, where)
             if placed is not None and placed.visible >= LEAST_VISIBLE:
-                found.append((actor.class_index, placed.box))
-        yield Scene(
+                found.append((actor, placed.box))
+        yield ClipScene(
             _expose(pixels, noise, np.random.default_rng((seed, FRAME, number)), time_s),
             cast.main_class(int(time_s / TURN_S)),
             np.asarray([box for _, box in found], np.float32).reshape(-1, 4),
-            np.asarray([index for index, _ in found], np.int64),
+            np.asarray([actor.class_index for actor, _ in found], np.int64),
+            np.asarray([actor.identity for actor, _ in found], np.int64),
         )
 
 
@@ -112,6 +127,7 @@ class Cast:
 
     def _actor(
         self,
+        identity: int,
         index: int,
         side: float,
         rng: Rng,
@@ -119,7 +135,7 @@ class Cast:
         mirrored: bool | None = None,
     ) -> Actor:
         sprite = draw_sprite(index, int(1.35 * side), rng, mirrored)
-        return Actor(index, sprite, shadow_of(sprite, 0.42, 0.03), path)
+        return Actor(identity, index, sprite, shadow_of(sprite, 0.42, 0.03), path)
 
     def _draw_main(self, turn: int) -> Actor:
         rng = np.random.default_rng((self._seed, MAIN, turn))
@@ -149,7 +165,7 @@ class Cast:
                 ((tilt, tilt), (-tilt, -tilt), (tilt, tilt), (-tilt, -tilt)),
             )
 
-        return self._actor(self.main_class(turn), side, rng, path)
+        return self._actor(3 * turn, self.main_class(turn), side, rng, path)
 
     def _way_out(self, turn: int) -> NDArray[np.float64]:
         """Where to the main thing of that turn goes, pixels; the next one comes from opposite."""
@@ -169,7 +185,7 @@ class Cast:
         def path(_time_s: float, pan: float) -> Placement | None:
             return Placement(x - pan, y, side, turn)
 
-        return self._actor(index, side, rng, path)
+        return self._actor(3 * place_number + 1, index, side, rng, path)
 
     def _draw_passing(self, number: int) -> Actor:
         rng = np.random.default_rng((self._seed, PASSING, number))
@@ -191,7 +207,7 @@ class Cast:
             bounce = 0.004 * side * float(np.sin(17 * time_s)) if upright else 0.0
             return Placement(x, y + bounce, side, spin * (time_s - start))
 
-        return self._actor(index, side, rng, path, mirrored=not to_right)
+        return self._actor(3 * number + 2, index, side, rng, path, mirrored=not to_right)
 
 
 def _ease(share: float) -> float:

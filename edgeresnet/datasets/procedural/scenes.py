@@ -51,7 +51,7 @@ def draw_picture(index: int, *, seed: int, size: tuple[int, int] = (160, 160)) -
     width, height = size
     side = min(size)
     main = index % len(CLASSES)
-    picture = _background(rng, width, height)
+    picture = background(rng, width, height)
     found: list[tuple[int, Placed]] = []
     for _ in range(int(rng.choice((0, 1, 2), p=(0.6, 0.27, 0.13)))):
         other = int((main + rng.integers(1, len(CLASSES))) % len(CLASSES))
@@ -94,7 +94,8 @@ def write_pictures(
     return tuple(paths)
 
 
-def _background(rng: Rng, width: int, height: int) -> Pixels:
+def background(rng: Rng, width: int, height: int) -> Pixels:
+    """A street or a surface, at times with blobs and strokes on it that are no thing."""
     kind = int(rng.integers(len(SURFACES) + 2))
     if kind >= len(SURFACES):
         wide = int(width * rng.uniform(1.0, 1.6))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edgeresnet.core.frames import Frame, Region
-from edgeresnet.core.predictions import Classification, Prediction
+from edgeresnet.core.predictions import Classification, Detections, Embedding, Prediction
 from edgeresnet.sinks.draw import annotate
 
 LONGEST_SIDE = 1280
@@ -49,12 +49,16 @@ def make_picture(frame: Frame, prediction: Prediction, number: int, *, labels: b
 def said(prediction: Prediction) -> str:
     """``{"labels": [[name, score], …]}`` or ``{"boxes": n, "labels": [[name, count], …]}``.
 
+    Of an embedding, ``{"features": n}``.
+
     The most likely or most frequent few, names cut, so that it fits an HTTP header.
     """
     told: dict[str, object]
     if isinstance(prediction, Classification):
         best = prediction.labels[:_ENTRIES]
         told = {"labels": [[one.name[:_LETTERS], round(float(one.score), 4)] for one in best]}
+    elif isinstance(prediction, Embedding):
+        told = {"features": len(prediction.vector)}
     else:
         counts = Counter(prediction.names).most_common(_ENTRIES)
         told = {
@@ -65,9 +69,9 @@ def said(prediction: Prediction) -> str:
 
 
 def _scaled(prediction: Prediction, scale: float) -> Prediction:
-    if isinstance(prediction, Classification):
-        return prediction
-    return replace(prediction, xyxy=prediction.xyxy * np.float32(scale))
+    if isinstance(prediction, Detections):
+        return replace(prediction, xyxy=prediction.xyxy * np.float32(scale))
+    return prediction
 
 
 def _scaled_region(region: Region | None, scale: float, size: tuple[int, int]) -> Region | None:

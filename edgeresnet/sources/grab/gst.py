@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ bytes a pixel GStreamer never pads. NV12 has even sides only, and libcamera pads
 that it gives away as they are: what follows scales to the size that was asked for."""
 _SAID, _MOST_SAID = 16 << 10, 1 << 20
 _LOOK_S = 0.5
+_LETS_GO_S = 1.0
 _UNWANTED = ("DISPLAY", "WAYLAND_DISPLAY")
 """NVIDIA's elements ask a display that they do not need, and fail with the one of ``ssh -X``."""
 
@@ -82,6 +84,7 @@ def connect(order: Order) -> Grabbed:
                 stdout=said,
                 stderr=said,
                 pass_fds=(theirs,),
+                restore_signals=False,  # a broken pipe ends it in order, not at once
                 env={
                     **{key: value for key, value in os.environ.items() if key not in _UNWANTED},
                     "GST_DEBUG_NO_COLOR": "1",
@@ -99,8 +102,18 @@ def connect(order: Order) -> Grabbed:
             _look(said, order)
             raise Fault("closed", f"GStreamer ended: {last_words(_heard(said))}")
         finally:
-            process.kill()
-            process.wait()
+            _let_go(process, pixels)
+
+
+def _let_go(process: subprocess.Popen[bytes], pixels: IO[bytes]) -> None:
+    """End it in order, so that it closes the camera: a daemon behind one may hang otherwise."""
+    pixels.close()  # it may wait to write
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_LETS_GO_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _frames(

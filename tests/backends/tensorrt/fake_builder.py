@@ -26,7 +26,7 @@ from fake_parts import (
 )
 from fake_surface import Thing
 
-_STEPS = 4
+_STEPS, _INNER_STEPS = 4, 20
 
 
 class Logger(Thing):
@@ -480,7 +480,6 @@ class BuilderThing(Thing):
         if monitor is not None:
             told(monitor.phase_start, outer, None, _STEPS + 1)  # the last is never told
         for step in range(_STEPS):
-            time.sleep(faults.build_s / _STEPS)
             if faults.build_kills and step == _STEPS // 2:
                 os.kill(os.getpid(), signal.SIGKILL)
             if monitor is not None:
@@ -489,16 +488,23 @@ class BuilderThing(Thing):
                 inner.start()
                 inner.join()
                 going = answers[0] and told(monitor.step_complete, outer, step)
+            else:
+                time.sleep(faults.build_s / _STEPS)
             if not going:
                 break
         if monitor is not None:
             told(monitor.phase_finish, outer)
         return going
 
-    @staticmethod
-    def _inner(monitor: Any, outer: str, told: Any, answers: list[Any]) -> None:
-        told(monitor.phase_start, "Timing graph nodes", outer, 1)
-        answers.append(told(monitor.step_complete, "Timing graph nodes", 0))
+    def _inner(self, monitor: Any, outer: str, told: Any, answers: list[Any]) -> None:
+        """Where the minutes pass."""
+        seconds = self._trt.fake.faults.build_s / _STEPS
+        told(monitor.phase_start, "Timing graph nodes", outer, _INNER_STEPS)
+        for step in range(_INNER_STEPS):
+            time.sleep(seconds / _INNER_STEPS)
+            answers[:] = [told(monitor.step_complete, "Timing graph nodes", step)]
+            if not answers[0]:
+                break
         told(monitor.phase_finish, "Timing graph nodes")
 
 

@@ -128,6 +128,7 @@ class FakeCuda:
     ) -> None:
         self.name, self.capability, self.driver, self.devices = name, capability, driver, devices
         self.attributes = {75: capability[0], 76: capability[1], 18: integrated, 19: maps_host}
+        self.attributes[16] = 16  # multiprocessors
         self.total, self.free = total_mb * MB, free_mb * MB
         self.calls: Counter[str] = Counter()
         self.flags: int | None = None

@@ -188,7 +188,7 @@ class Engine(Thing):
             return None
         made = self._trt.IExecutionContext.made(owner=self, number=self._contexts)
         self._contexts += 1
-        self._trt.fake.contexts.append(made)
+        self._trt.fake.contexts.add(made)
         return made
 
 

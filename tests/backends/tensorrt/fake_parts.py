@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +67,8 @@ class Fake:
     builds: list[dict[str, Any]] = field(default_factory=list)
     """What each build was asked: flags, network, pools, profiles, verbosity, level, progress."""
     runs: int = 0
-    contexts: list[Any] = field(default_factory=list)
+    contexts: Any = field(default_factory=weakref.WeakSet)
+    """Execution contexts that somebody still holds."""
 
     @property
     def major(self) -> int:

@@ -66,7 +66,7 @@ def test_without_a_store_each_start_builds(nvidia, start):
         ({"version": "10.13.3"}, "TensorRT was tensorrt 10.3.0, is tensorrt 10.13.3"),
         (
             {"cuda": {"name": "Thor", "capability": (11, 0)}},
-            "GPU was Orin (compute capability 8.7)",
+            "GPU was Orin (compute capability 8.7, 16 multiprocessors)",
         ),
         ({"cuda": {"driver": 13000}}, "CUDA 12060, is "),
     ],
@@ -108,6 +108,14 @@ def test_an_engine_that_tensorrt_does_not_take_any_more_is_built_again(
         start(machine, engines)
     assert "does not take the kept engine" in caplog.text
     assert builds(machine) == 2
+
+
+def test_a_store_that_cannot_be_written_is_done_without(nvidia, start, engines, caplog):
+    machine = nvidia()
+    (engines.parent / "tensorrt-shared").write_text("a file is in the way")
+    start(machine, engines)
+    assert "engines cannot be kept" in caplog.text
+    assert builds(machine) == 1
 
 
 def test_a_new_engine_that_is_refused_is_an_error_and_not_kept(nvidia, start, engines):

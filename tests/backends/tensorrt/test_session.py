@@ -1,5 +1,6 @@
 """Sessions give what the graph gives, on any thread, copied or mapped, launched either way."""
 
+import gc
 import threading
 
 import numpy as np
@@ -133,6 +134,42 @@ def test_a_session_that_does_not_fit_in_memory_is_a_device_error(nvidia, opened)
 def test_a_picture_of_another_type_is_refused(nvidia, opened, feeds):
     with opened(nvidia()) as engine, pytest.raises(TypeError):
         engine.session().infer({IMAGE: feeds()[IMAGE].astype(np.float32)})
+
+
+@pytest.mark.parametrize("cuda_graph", ["on", "off"])
+def test_contexts_are_gone_before_cudas_own_although_sessions_are_still_held(
+    nvidia, opened, feeds, cuda_graph
+):
+    machine = nvidia(cuda={"integrated": False})
+    gc.disable()
+    try:
+        with opened(machine, cuda_graph=cuda_graph) as engine:
+            held = [engine.session(), engine.session()]
+            held[0].infer(feeds())
+        assert list(machine.trt.fake.contexts) == []
+    finally:
+        gc.enable()
+    assert machine.cuda.held() == {}
+    assert len(held) == 2
+
+
+def test_a_gpu_that_failed_for_good_tells_its_own_error(nvidia, opened, feeds):
+    machine = nvidia()
+
+    def run():
+        with opened(machine) as engine:
+            session = engine.session()
+            for call in ("cuStreamSynchronize", "cuMemFreeHost", "cuDevicePrimaryCtxRelease_v2"):
+                machine.cuda.fail(call, 719)
+            session.infer(feeds())
+
+    with pytest.raises(DeviceError, match="the GPU failed in a run"):
+        run()
+
+
+def test_a_picture_of_another_shape_is_refused(nvidia, opened, feeds):
+    with opened(nvidia()) as engine, pytest.raises(ValueError, match="the engine takes"):
+        engine.session().infer({IMAGE: feeds()[IMAGE][:, :8]})
 
 
 def test_the_engine_tells_what_it_is_made_of(nvidia, opened):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeresnet.core.frames import Frame
-from edgeresnet.core.predictions import Classification, Detections, Label
+from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
 from edgeresnet.sinks.web.picture import make_picture, said
 
 CAT = Classification((Label(1, "tabby", 0.9),))
@@ -69,3 +69,7 @@ def test_boxes_are_counted_by_name():
     names = ("cat", "dog", "cat")
     boxes = Detections(np.zeros((3, 4)), np.ones(3), np.zeros(3, int), names)
     assert json.loads(said(boxes)) == {"boxes": 3, "labels": [["cat", 2], ["dog", 1]]}
+
+
+def test_an_embedding_is_only_counted():
+    assert json.loads(said(Embedding(np.ones(2048, np.float32)))) == {"features": 2048}
