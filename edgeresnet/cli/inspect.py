@@ -98,7 +98,6 @@ def _print_lint(report: LintReport) -> None:
 
 
 def _checkpoint(report: CheckpointReport) -> Rows:
-    from edgeresnet.convert.networks import arch_name
 
     checkpoint, spec = report.checkpoint, report.spec
     rows: Rows = [("kind", "checkpoint")]
@@ -110,7 +109,7 @@ def _checkpoint(report: CheckpointReport) -> Rows:
             rows.append(("", f"and {len(shapes) - _KEYS} more"))
     else:
         width = "" if spec.width == 1 else f", width {spec.width:g}"
-        rows.append(("network", f"{arch_name(spec)}{width}"))
+        rows.append(("network", f"{report.arch}{width}"))
         rows.append(("classes", spec.classes))
         stride = checkpoint.stride_in or "not told by the file; 3x3 unless --images finds otherwise"
         if spec.block == "bottleneck":

@@ -128,8 +128,9 @@ def module_outputs(
 ) -> tuple[Any, dict[str, Any]]:
     """What ``module`` gives, and its leaf modules' outputs by name, of one forward pass.
 
-    Only those of the names ``wanted`` are kept, or all, which is much of a large picture. A module that is called again, as a detector's head is for each level, has a number behind its
-    name, as in the graph.
+    Only those of the names ``wanted`` are kept, or all, which is much of a large picture. A module
+    that is called again, as a detector's head is for each level, has a number behind its name, as
+    in the graph.
     """
     outputs: dict[str, Any] = {}
     calls: dict[str, int] = {}

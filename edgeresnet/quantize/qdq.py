@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,6 @@ from edgeresnet.quantize.statistics import Floats
 if TYPE_CHECKING:
     import onnx
 
-_LARGE = 4096
-"""Bytes from which equal constants are written once."""
-
 
 def insert(
     model: onnx.ModelProto,
@@ -33,9 +29,11 @@ def insert(
 ) -> onnx.ModelProto:
     """A copy of ``model`` with one Q/DQ pair a tensor, read by the placed nodes only.
 
-    Weights become INT8 constants behind a DequantizeLinear on axis 0. ``u8-affine`` also makes
-    biases INT32 in units of input scale times weight scale, as ONNX Runtime's integer kernels want
-    them; ``s8-symmetric`` leaves them in float, as TensorRT wants them.
+    Weights become INT8 constants behind a DequantizeLinear on axis 0, each node its own: OpenVINO
+    2026.4.1 runs convolutions that share them, as a detector's head at each level, in float.
+    ``u8-affine`` also makes biases INT32 in units of input scale times weight scale, as ONNX
+    Runtime's integer kernels want them; ``s8-symmetric`` leaves them in float, as TensorRT wants
+    them.
     """
     onnx = onnx_package()
     result = copy_of(model)
@@ -80,15 +78,8 @@ class _Writer:
     def __init__(self, graph: Any) -> None:
         self._graph = graph
         self._onnx = onnx_package()
-        self._large: dict[tuple[str, bytes], str] = {}
 
     def constant(self, name: str, value: Array) -> str:
-        """Its name, or that of an equal one: a head that looks at five levels is kept once."""
-        if value.nbytes >= _LARGE:
-            key = f"{value.dtype}{value.shape}", hashlib.sha256(value.tobytes()).digest()
-            known = self._large.setdefault(key, name)
-            if known != name:
-                return known
         self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
         return name
 

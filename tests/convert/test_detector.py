@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.convert.checkpoint import Checkpoint, read_checkpoint
 from edgeresnet.convert.describe import describe_checkpoint
-from edgeresnet.convert.detector import detector_of, spec_of
+from edgeresnet.convert.detector import AS_TRAINED, detector_of, spec_of
 from edgeresnet.convert.networks.decode import PREFIX
 from edgeresnet.convert.stage import convert
 from edgeresnet.core.contract import copy_of, load_onnx, read_metadata
 from edgeresnet.core.errors import ModelError, ParityError, UsageError
-from edgeresnet.core.preprocess import Crop, Preprocess
+from edgeresnet.core.preprocess import Crop
 from edgeresnet.core.tensors import BOXES, CLASS_IDS, IMAGE, SCORES
 
 SMALL = {"size": (64, 128)}
@@ -106,15 +106,10 @@ def test_faster_rcnn_takes_one_picture_a_run(make_detector, tmp_path):
         convert(tmp_path / "w.pth", tmp_path / "g.onnx", preprocess=SMALL, batch=2)
 
 
-def test_detectors_are_letterboxed_to_640_unless_told_otherwise(make_detector, tmp_path):
-    seen = []
-
-    def stop(stage, done, total):
-        seen.append(stage)
-
-    torch.save(make_detector("retinanet").state_dict(), tmp_path / "w.pth")
-    graph = convert(tmp_path / "w.pth", tmp_path / "g.onnx", progress=stop).graph
-    assert graph.preprocess == Preprocess(size=(640, 640), resize=None, crop=Crop.LETTERBOX)
+def test_detectors_are_letterboxed_to_640_unless_told_otherwise(retinanet, tmp_path):
+    graph = convert(retinanet, tmp_path / "g.onnx").graph
+    assert graph.preprocess == AS_TRAINED
+    assert (AS_TRAINED.size, AS_TRAINED.crop) == ((640, 640), Crop.LETTERBOX)
     assert graph.inputs[0].shape == (1, 640, 640, 3)
 
 
