@@ -49,6 +49,10 @@ class CsvSink:
                 row.append(entry.get("track_id", ""))
             self.lines.write(_row(shared + row))
 
+    def close(self) -> None:
+        """Close the file."""
+        self.lines.close()
+
 
 def _row(values: Iterable[object]) -> str:
     text = io.StringIO()
