@@ -19,6 +19,7 @@ from edgeresnet.datasets.annotated import Annotated
 
 LEAST_LEFT = 0.35  # of a box that the window cuts, to count as that thing
 LEAST_SIDE = 3  # pixels
+SMALLEST_SIDE = 96
 AHEAD = 4  # batches
 Pixels = NDArray[np.uint8]
 
@@ -34,6 +35,11 @@ class Phase:
     epochs: int
     side: int
     zoom: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        # Of maps of 1 x 1 torch's bfloat16 gradients on CPUs are at times anything at all.
+        if self.side % 32 or self.side < SMALLEST_SIDE:
+            raise ValueError(f"side {self.side} is no multiple of 32 from {SMALLEST_SIDE} on")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ DEMO = Path(__file__).parents[1] / "edgeresnet" / "demo"
 DEFAULT_OUT = DEMO / "sample-detector.safetensors"
 BACKBONE = DEMO / "sample.safetensors"
 SPEC = RetinaNetSpec(
-    ResNetSpec("bottleneck", (3, 4, 6, 3), width=0.25, classes=len(CLASSES)),
+    ResNetSpec("bottleneck", (3, 4, 6, 3), width=0.25, classes=1),
     classes=len(CLASSES),
     channels=64,
 )

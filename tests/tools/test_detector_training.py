@@ -46,10 +46,10 @@ def taught(pictures):
     torch.manual_seed(1)
     network = RetinaNet(SPEC)
     widen(network)
-    recipe = Recipe((Phase(12, 96, (0.9, 1.2)),), 4, 3e-3, 3e-3, (True, True))
+    recipe = Recipe((Phase(10, 96, (0.9, 1.2)),), 2, 3e-3, 3e-3, (True, True))
     values = []
     for epoch, average in train(network, pictures[:16], recipe, torch.device("cpu")):
-        if epoch in (1, 12):
+        if epoch in (1, 10):
             restate(average, pictures[:16], PREPROCESS)
             values.append(mean_precision(average, pictures[16:], PREPROCESS, NAMES)[1])
     return values, average
@@ -57,8 +57,8 @@ def taught(pictures):
 
 def test_the_loop_teaches_to_find_things_it_has_not_seen(taught):
     values, _ = taught
-    assert values[0] < 50
-    assert values[1] > 80
+    assert values[0] < 20
+    assert values[1] > 40
 
 
 def test_what_is_written_is_read_with_all_that_the_weights_do_not_show(taught, pictures, tmp_path):
