@@ -58,6 +58,30 @@ class Artifact:
     on_device: bool = False
     """Whether ``entry`` is an ONNX file, of which each device builds and keeps its own engine."""
 
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        folder: Path,
+        entry: str,
+        *,
+        backend: str,
+        normalisation: str,
+        on_device: bool = False,
+    ) -> Artifact:
+        """What ``backend`` made of ``graph``: it takes and gives what the graph does."""
+        return cls(
+            folder=folder,
+            entry=entry,
+            backend=backend,
+            scheme=graph.scheme,
+            normalisation=normalisation,
+            inputs=graph.inputs,
+            outputs=graph.outputs,
+            preprocess=graph.preprocess,
+            on_device=on_device,
+        )
+
     @property
     def path(self) -> Path:
         """The file that the backend opens."""

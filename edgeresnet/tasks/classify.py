@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeresnet.core.errors import DeviceError
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Classification, Label
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import IMAGE, LOGITS, Tensors
+from edgeresnet.tasks.outputs import NOT_FINITE, unusable
 from edgeresnet.tasks.thresholds import least_scores
 
 TOP = 5
@@ -40,11 +40,7 @@ class Classify:
         """Labels, best first. Logits that are not finite are an error, never a label."""
         logits = outputs[LOGITS][0]
         if not np.isfinite(logits).all():
-            raise DeviceError(
-                f"the model gave values that are not finite for frame {frame.index} "
-                f"of {frame.source}",
-                hint="run: edgeresnet evaluate BUNDLE --images DIR",
-            )
+            raise unusable(NOT_FINITE, frame)
         scores = softmax(logits)
         count = min(self.top, len(scores))
         best = np.argpartition(-scores, count - 1)[:count]

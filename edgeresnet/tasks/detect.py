@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.boxes import MOST, areas, best_of_each, clip
-from edgeresnet.core.errors import DeviceError
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Detections
 from edgeresnet.core.preprocess import Preprocess, fit, placed
 from edgeresnet.core.tensors import BOXES, CLASS_IDS, IMAGE, SCORES, Array, Tensors
+from edgeresnet.tasks.outputs import NOT_FINITE, unusable
 from edgeresnet.tasks.thresholds import least_scores
 from edgeresnet.tasks.tracking import FAINT, Tracker
 
@@ -45,10 +45,7 @@ class Detect:
         boxes, scores, class_ids = (outputs[name][0] for name in (BOXES, SCORES, CLASS_IDS))
         fault = _fault(boxes, scores, class_ids, len(self.labels))
         if fault:
-            raise DeviceError(
-                f"the model gave {fault} for frame {frame.index} of {frame.source}",
-                hint="run: edgeresnet evaluate BUNDLE --images DIR",
-            )
+            raise unusable(fault, frame)
         sure = np.flatnonzero(scores >= self.least[class_ids])
         scores, class_ids = scores[sure].astype(np.float32), class_ids[sure].astype(np.int64)
         left, top, width, height = frame.region or (0, 0, frame.width, frame.height)
@@ -92,7 +89,7 @@ def _between(
 def _fault(boxes: Array, scores: Array, class_ids: Array, classes: int) -> str:
     """Why these are no boxes; empty when they are."""
     if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
-        return "values that are not finite"
+        return NOT_FINITE
     if len(class_ids) and not 0 <= class_ids.min() <= class_ids.max() < classes:
         return "classes that have no name"
     return ""

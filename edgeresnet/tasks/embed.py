@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeresnet.core.errors import DeviceError, UsageError
+from edgeresnet.core.errors import UsageError
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Embedding
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import EMBEDDING, IMAGE, Tensors
+from edgeresnet.tasks.outputs import NOT_FINITE, unusable
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,7 @@ class Embed:
         """The vector. Values that are not finite are an error."""
         vector = outputs[EMBEDDING][0]
         if not np.isfinite(vector).all():
-            raise DeviceError(
-                f"the model gave values that are not finite for frame {frame.index} "
-                f"of {frame.source}",
-                hint="run: edgeresnet evaluate BUNDLE --images DIR",
-            )
+            raise unusable(NOT_FINITE, frame)
         return Embedding(np.array(vector, np.float32))  # the outputs are the session's
 
     def signature(self, outputs: Tensors) -> npt.NDArray[np.float32]:

@@ -129,16 +129,7 @@ class FakeBackend:
         if self.compile_error is not None:
             raise self.compile_error
         (out / ENTRY).write_text("a fake engine, all of it", encoding="utf-8")
-        return Artifact(
-            folder=out,
-            entry=ENTRY,
-            backend=self.name,
-            scheme=graph.scheme,
-            normalisation="graph",
-            inputs=graph.inputs,
-            outputs=graph.outputs,
-            preprocess=graph.preprocess,
-        )
+        return Artifact.of(graph, out, ENTRY, backend=self.name, normalisation="graph")
 
     @contextmanager
     def load(

@@ -92,16 +92,7 @@ class OnnxRuntimeBackend:
         from edgeresnet.backends.onnxruntime.compiler import write_body
 
         write_body(graph, out / ENTRY)
-        return Artifact(
-            folder=out,
-            entry=ENTRY,
-            backend=self.name,
-            scheme=graph.scheme,
-            normalisation="host",
-            inputs=graph.inputs,
-            outputs=graph.outputs,
-            preprocess=graph.preprocess,
-        )
+        return Artifact.of(graph, out, ENTRY, backend=self.name, normalisation="host")
 
     @contextmanager
     def load(

@@ -100,16 +100,7 @@ class OpenVinoBackend:
         from edgeresnet.backends.openvino.compiler import write_ir
 
         write_ir(graph, out / ENTRY)
-        return Artifact(
-            folder=out,
-            entry=ENTRY,
-            backend=self.name,
-            scheme=graph.scheme,
-            normalisation="engine",
-            inputs=graph.inputs,
-            outputs=graph.outputs,
-            preprocess=graph.preprocess,
-        )
+        return Artifact.of(graph, out, ENTRY, backend=self.name, normalisation="engine")
 
     @contextmanager
     def load(

@@ -61,16 +61,8 @@ class TensorRtBackend:
         settings = settings_of(target)
         strong = settings.typing == "strong"
         write_typed(graph, settings.precision if strong else "float32", out / ENTRY)
-        return Artifact(
-            folder=out,
-            entry=ENTRY,
-            backend=self.name,
-            scheme=graph.scheme,
-            normalisation="graph",
-            inputs=graph.inputs,
-            outputs=graph.outputs,
-            preprocess=graph.preprocess,
-            on_device=True,
+        return Artifact.of(
+            graph, out, ENTRY, backend=self.name, normalisation="graph", on_device=True
         )
 
     @contextmanager
