@@ -49,6 +49,8 @@ class Recipe:
     lr: of the pyramid and the heads; the backbone's is ``backbone_lr``.
     mirror: per class, whether its mirror image is of the same class.
     upright: whether pictures have a top; those of a microscope have none.
+    fixed_statistics: BatchNorm keeps the means and variances that it came with, as is usual where
+        a trained backbone is taught further with few pictures a batch.
     """
 
     phases: tuple[Phase, ...]
@@ -57,6 +59,7 @@ class Recipe:
     backbone_lr: float
     mirror: tuple[bool, ...]
     upright: bool = True
+    fixed_statistics: bool = False
     seed: int = 0
 
 

@@ -68,6 +68,8 @@ def train(
     total, started = np.zeros(2), time.monotonic()
     for step, (epoch, x, found) in enumerate(batches(data, recipe), 1):
         network.train()
+        if recipe.fixed_statistics:
+            fix_statistics(network)
         truths = [Truth(t.boxes.to(device), t.class_ids.to(device)) for t in found]
         with torch.autocast(device.type, torch.bfloat16):
             logits, deltas = network(x.to(device, memory_format=torch.channels_last))
@@ -92,6 +94,13 @@ def train(
         if step % each == 0:
             total[:] = 0
             yield epoch + 1, average
+
+
+def fix_statistics(network: nn.Module) -> None:
+    """Lets every BatchNorm normalise by what it has, and learn nothing from the batch."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from detector_data import Phase, Recipe
-from detector_training import keep, mean_precision, restate, train, widen, write
+from detector_training import keep, mean_precision, train, widen, write
 
 from edgeresnet.convert.checkpoint import read_checkpoint
 from edgeresnet.convert.networks import RetinaNet, RetinaNetSpec, infer_spec
@@ -100,13 +100,13 @@ def main() -> None:
         backbone_lr=options.backbone_lr,
         mirror=(True,) * len(names),
         upright=options.upright,
+        fixed_statistics=True,
         seed=options.seed,
     )
     for epoch, average in train(network, teaching.pictures, recipe, device):
         value, value50 = mean_precision(average, held_out.pictures, preprocess, names)
         print(f"epoch {epoch}: held out mAP@[.5:.95] {value:.2f} %, mAP@.5 {value50:.2f} %")
         keep(average, options.out.with_suffix(".pth"))
-    restate(average, teaching.pictures, preprocess)
     write(
         average,
         options.out,

@@ -94,6 +94,18 @@ def test_statistics_are_those_of_the_pictures_after_training(taught, pictures):
     assert int(norm.num_batches_tracked) == 1
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_statistics_stay_as_they_came_only_where_they_are_fixed(pictures, fixed):
+    network = RetinaNet(SPEC)
+    norm = network.backbone.body.bn1
+    before, scale = norm.running_mean.clone(), norm.weight.detach().clone()
+    recipe = Recipe((Phase(1, 96, (1, 1)),), 2, 1e-3, 1e-3, (True, True), fixed_statistics=fixed)
+    for _ in train(network, pictures[:4], recipe, torch.device("cpu")):
+        pass
+    assert torch.equal(norm.running_mean, before) is fixed
+    assert not torch.equal(norm.weight, scale)  # what scales them learns on
+
+
 def test_the_rate_rises_in_a_line_and_falls_along_a_cosine():
     values = [rate(step, 100) for step in range(100)]
     assert values[:8] == pytest.approx([n / 8 for n in range(1, 9)])
