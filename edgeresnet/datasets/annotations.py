@@ -15,7 +15,8 @@ from edgeresnet.core.schema import nearest
 from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Fault, Faults
 from edgeresnet.datasets.classes import plain_name, read_class_map
 from edgeresnet.datasets.coco import read_coco
-from edgeresnet.datasets.voc import read_voc, voc_root
+from edgeresnet.datasets.pictures import Listing
+from edgeresnet.datasets.voc import listed_names, read_voc, voc_root
 
 ALIASES: Mapping[str, str] = {
     "tvmonitor": "tv",
@@ -47,7 +48,7 @@ def read_annotations(
     if not images.is_dir():
         raise UsageError(f"--images: no such folder: {images}")
     root = voc_root(images)
-    if annotations is not None and annotations.suffix.lower() != ".txt":
+    if annotations is not None and not _is_list(annotations):
         if annotations.is_dir():
             found = read_voc(annotations, images if root is None else root / "JPEGImages", faults)
         elif annotations.suffix.lower() == ".xml":
@@ -74,6 +75,21 @@ def read_annotations(
 def is_annotated(images: Path) -> bool:
     """Whether ``--images`` holds its annotations itself, as Pascal VOC's folders do."""
     return voc_root(images) is not None
+
+
+def listed(listing: Listing, annotations: Path | str | None) -> Listing:
+    """Of a VOC folder's pictures those that ``--annotations`` names, where that is a list."""
+    if annotations is None or not _is_list(Path(annotations)) or not is_annotated(listing.origin):
+        return listing
+    names = set(listed_names(Path(annotations)))
+    entries = tuple(entry for entry in listing.entries if entry.path.stem in names)
+    if not entries:
+        raise UsageError(f"--annotations: no picture of {annotations} is in {listing.origin}")
+    return replace(listing, entries=entries)
+
+
+def _is_list(annotations: Path) -> bool:
+    return annotations.suffix.lower() == ".txt"
 
 
 def for_labels(

@@ -16,6 +16,7 @@ from edgeresnet.core.files import existing_file
 from edgeresnet.core.pictures import is_picture, read_picture
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import Pixels
+from edgeresnet.datasets.voc import voc_root
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class Listing:
 def list_pictures(origin: Path, option: str) -> Listing:
     """The pictures of ``--images DIR|CSV``: found, not yet read.
 
-    A folder: all pictures in it and below, class folders being those directly below it. A CSV: the
-    column ``file``, relative to the CSV or to ``images/`` beside it, and ``class_index`` if there.
+    A folder: all pictures in it and below, class folders being those directly below it; a Pascal
+    VOC folder: those in its ``JPEGImages``, not the masks. A CSV: the column ``file``, relative to
+    the CSV or to ``images/`` beside it, and ``class_index`` if there.
     """
     try:
         is_folder, exists = origin.is_dir(), origin.exists()
@@ -66,12 +68,14 @@ def list_pictures(origin: Path, option: str) -> Listing:
 
 
 def _in_folder(origin: Path) -> Iterator[Entry]:
+    root = voc_root(origin)
+    top = origin if root is None else root / "JPEGImages"
     try:
-        paths = sorted(path for path in _walk(origin) if is_picture(path) and path.is_file())
+        paths = sorted(path for path in _walk(top) if is_picture(path) and path.is_file())
     except OSError as error:
         raise UsageError(f"cannot read folder {origin}: {error.strerror}") from error
     for path in paths:
-        inside = path.relative_to(origin).parts
+        inside = path.relative_to(top).parts
         yield Entry(path, inside[0] if len(inside) > 1 else "")
 
 

@@ -58,6 +58,11 @@ def _names(xml: Path, chosen: Path | None) -> list[str]:
         if not found:
             raise UsageError(f"--annotations: no .xml files in {xml}")
         return found
+    return listed_names(chosen)
+
+
+def listed_names(chosen: Path) -> list[str]:
+    """The names of the pictures that a list as in ``ImageSets/Main`` holds, each once."""
     try:
         lines = chosen.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

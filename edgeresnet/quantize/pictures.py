@@ -10,7 +10,7 @@ from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.recipe import Recipe
 from edgeresnet.datasets.annotated import Annotated
-from edgeresnet.datasets.annotations import for_labels, is_annotated, read_annotations
+from edgeresnet.datasets.annotations import for_labels, is_annotated, listed, read_annotations
 from edgeresnet.datasets.classes import no_folder_is_a_class, with_classes
 from edgeresnet.datasets.pictures import Entry, Listing, choose, digest, list_pictures
 
@@ -24,9 +24,19 @@ class Pictures:
     notes: tuple[str, ...]
 
 
-def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) -> Pictures:
-    """Calibration and gate pictures, disjoint by content."""
+def choose_pictures(
+    images: Path,
+    eval_images: Path | str | None,
+    plan: Recipe,
+    annotations: Path | str | None = None,
+) -> Pictures:
+    """Calibration and gate pictures, disjoint by content.
+
+    ``annotations`` are those of the pictures that judge; a list among them leaves out the others.
+    """
     listing = list_pictures(images, "--images")
+    if eval_images is None:
+        listing = listed(listing, annotations)
     unique: dict[str, Entry] = {}
     for entry in listing.entries:
         unique.setdefault(digest(entry.path), entry)
@@ -47,7 +57,7 @@ def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) 
             f"{len(rest)} judge (seed {plan.seed})"
         )
         return Pictures(tuple(calibration), Listing(images, rest), tuple(notes))
-    gate = list_pictures(Path(eval_images), "--eval")
+    gate = listed(list_pictures(Path(eval_images), "--eval"), annotations)
     shared = [e for e in gate.entries if digest(e.path) in unique]
     if shared:
         raise UsageError(
@@ -58,12 +68,11 @@ def choose_pictures(images: Path, eval_images: Path | str | None, plan: Recipe) 
     return Pictures(tuple(calibration), gate, tuple(notes))
 
 
-def gate_only(eval_images: Path | str | None) -> Pictures:
+def gate_only(eval_images: Path | str | None, annotations: Path | str | None = None) -> Pictures:
     """No pictures to calibrate with; those to judge with, if any."""
-    gate = (
-        Listing(Path(), ()) if eval_images is None else list_pictures(Path(eval_images), "--eval")
-    )
-    return Pictures((), gate, ())
+    if eval_images is None:
+        return Pictures((), Listing(Path(), ()), ())
+    return Pictures((), listed(list_pictures(Path(eval_images), "--eval"), annotations), ())
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,9 @@ def quantize(
         )
     check_float_nodes(plan, model)
     pictures = (
-        gate_only(eval_images)
+        gate_only(eval_images, annotations)
         if images is None
-        else choose_pictures(Path(images), eval_images, plan)
+        else choose_pictures(Path(images), eval_images, plan, annotations)
     )
     unreadable = Unreadable({})
     judging = images if eval_images is None else eval_images

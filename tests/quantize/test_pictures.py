@@ -8,7 +8,7 @@ import pytest
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.recipe import Recipe
 from edgeresnet.datasets.pictures import digest
-from edgeresnet.quantize.pictures import choose_pictures
+from edgeresnet.quantize.pictures import choose_pictures, gate_only
 
 
 def recipe(samples=256, seed=0):
@@ -97,3 +97,47 @@ def test_a_file_that_may_not_be_read_is_kept_to_be_named_later(folder, monkeypat
     paths = {entry.path for entry in (*found.calibration, *found.gate.entries)}
     assert set(locked) <= paths
     assert len(paths) == 12
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """Six pictures, their masks and two lists of three."""
+    root = tmp_path / "VOC2007"
+    for name in ("JPEGImages", "Annotations", "SegmentationClass", "ImageSets/Main"):
+        (root / name).mkdir(parents=True)
+    for i in range(6):
+        (root / f"JPEGImages/{i}.jpg").write_text(f"picture {i}")
+        (root / f"SegmentationClass/{i}.png").write_text(f"mask {i}")
+    for name, chosen in (("trainval", "0\n2\n4\n"), ("test", "1\n3\n5\n")):
+        (root / f"ImageSets/Main/{name}.txt").write_text(chosen)
+    return root
+
+
+def names(entries):
+    return {entry.path.name for entry in entries}
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_of_a_voc_folder_the_listed_pictures_alone_calibrate_and_judge(voc, up):
+    images, lists = voc.parent if up else voc, voc / "ImageSets/Main"
+    found = choose_pictures(images, None, recipe(), lists / "trainval.txt")
+    both = names(found.calibration) | names(found.gate.entries)
+    assert both == {"0.jpg", "2.jpg", "4.jpg"}
+    assert not found.gate.has_classes
+    whole = choose_pictures(images, None, recipe())  # masks are no pictures
+    assert len(whole.calibration) + len(whole.gate.entries) == 6
+    assert names(gate_only(images, lists / "test.txt").gate.entries) == {"1.jpg", "3.jpg", "5.jpg"}
+
+
+def test_the_list_is_of_the_pictures_that_judge(voc, folder):
+    lists = voc / "ImageSets/Main"
+    found = choose_pictures(folder, voc, recipe(), lists / "test.txt")
+    assert len(found.calibration) == 12
+    assert names(found.gate.entries) == {"1.jpg", "3.jpg", "5.jpg"}
+
+
+def test_a_list_of_other_pictures_is_an_error(voc):
+    other = voc / "other.txt"
+    other.write_text("7\n")
+    with pytest.raises(UsageError, match=r"no picture of .*other\.txt is in .*VOC2007"):
+        choose_pictures(voc, None, recipe(), other)
