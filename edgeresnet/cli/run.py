@@ -51,7 +51,10 @@ _REQUIRED_S = 10.0
 )
 @click.option("--top", type=click.IntRange(1), help="Labels or boxes a frame. [5; 300]")
 @click.option(
-    "--threshold", type=click.FloatRange(0, 1), help="Least score. [0 of labels, 0.3 of boxes]"
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Least score; --track also gives fainter boxes, from 0.1, of things it follows. "
+    "[0 of labels, 0.3 of boxes]",
 )
 @click.option(
     "--class-threshold",

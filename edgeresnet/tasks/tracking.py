@@ -60,13 +60,16 @@ class Tracker:
         return replace(prediction, track_ids=track_ids).only(shown)
 
     def _expect(self, moment_s: float) -> None:
-        """Go on to ``moment_s``; what is out of sight too long, or was seen only once, is gone."""
+        """Go on to ``moment_s``; what is out of sight too long, or was seen only once, is gone.
+
+        What the last frame showed is expected in this one, however long it took to come.
+        """
         before_s, self._now_s = self._now_s, moment_s
         if before_s is None:
             return
         self._in_sight = self._seen_s == before_s
-        lasting = self._in_sight | (self._ids != NOT_TRACKED)
-        kept = np.flatnonzero(lasting & (moment_s - self._seen_s <= self._lost_s))
+        recent = moment_s - self._seen_s <= self._lost_s
+        kept = np.flatnonzero(self._in_sight | (recent & (self._ids != NOT_TRACKED)))
         self._ids, self._class_ids = self._ids[kept], self._class_ids[kept]
         self._seen_s, self._in_sight = self._seen_s[kept], self._in_sight[kept]
         self._motion = self._motion.only(kept).after(moment_s - before_s)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeresnet.core.labels import numbered
-from edgeresnet.core.predictions import Detections
+from edgeresnet.core.predictions import NOT_TRACKED, Detections
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.tasks import make_follower, make_task
 from edgeresnet.tasks.tracking import LOST_S, Tracker
@@ -61,6 +61,25 @@ def test_a_short_absence_is_counted_in_seconds_not_in_frames(fps, away_s, same):
     after = [follower.follow(seen(moving[n]), n / fps) for n in range(start, 3 * fps)]
     assert before[-1].track_ids.tolist() == [1]
     assert after[-1].track_ids.tolist() == [1 if same else 2]
+
+
+@pytest.mark.parametrize("period_s", [0.5, 1.01, 2.0, 30.0])
+def test_frames_that_come_seldom_are_followed_too(period_s):
+    follower = tracker()
+    found = [
+        follower.follow(seen((2 * n, 50), (300, 50)), n * period_s).track_ids.tolist()
+        for n in range(20)
+    ]
+    assert found == [[1, 2]] * 20
+
+
+def test_between_seldom_frames_what_is_absent_is_forgotten():
+    follower = tracker()
+    frames = [[(0, 0)], [(0, 0)], [], [(0, 0)], [(0, 0)]]
+    found = [
+        follower.follow(seen(*one), 2.0 * n).track_ids.tolist() for n, one in enumerate(frames)
+    ]
+    assert found == [[1], [1], [], [NOT_TRACKED], [2]]
 
 
 def test_a_faint_box_goes_on_with_a_track_but_begins_none():
