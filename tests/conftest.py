@@ -5,7 +5,8 @@ import random
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,48 @@ def sample_s8(sample_graph, few_pictures, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def one_thread():
+    """A context in which torch has one thread: on a busy machine more wait for each other."""
+    import torch
+
+    @contextmanager
+    def made():
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def detector_graph(one_thread, tmp_path_factory):
+    """The embedded detector as a contract graph, float; read it, do not change it."""
+    from edgeresnet.convert.stage import convert
+
+    out = tmp_path_factory.mktemp("detector") / "detector.onnx"
+    with one_thread():
+        convert(ROOT / "edgeresnet/demo/sample-detector.safetensors", out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def detector_s8(detector_graph, tmp_path_factory):
+    """The same in INT8 as TensorRT reads it, calibrated on a few drawn scenes."""
+    from edgeresnet.datasets.procedural.crowds import write_detection_set
+    from edgeresnet.quantize.stage import quantize
+
+    folder = tmp_path_factory.mktemp("detector_s8")
+    write_detection_set(folder, 8, seed=3)
+    graph, out = folder / "detector.onnx", folder / "detector.s8.onnx"
+    graph.write_bytes(detector_graph.read_bytes())  # what is kept beside it is nobody else's
+    quantize(graph, out, images=folder / "images", scheme="s8-symmetric", force=True)
+    return out
+
+
+@pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
     """Makes the bundle of a graph for a target, each once for all tests; copy before changing."""
     from edgeresnet.compile.stage import compile_graph
@@ -209,10 +252,12 @@ def small_demo(tmp_path_factory):
 
     folder, said = tmp_path_factory.mktemp("demo") / "out", []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "CALIBRATION", 72)
-        patch.setattr(stage, "EVALUATION", 144)  # one is less than the gate's budget
+        networks = (  # one picture less right is inside the gate's budget
+            replace(stage.CLASSIFIER, calibration=72, evaluation=144, benchmark_s=0.8),
+            replace(stage.DETECTOR, calibration=8, evaluation=24, benchmark_s=0.8),
+        )
+        patch.setattr(stage, "NETWORKS", networks)
         patch.setattr(stage, "CLIP_SECONDS", 1)
-        patch.setattr(stage, "_BENCHMARK_S", 0.1)
         patch.setattr("edgeresnet.benchmark.stage.ROUNDS", 1)
         return stage.demo(folder, say=said.append), said
 

@@ -18,12 +18,17 @@ from torch import Tensor, nn
 
 from edgeresnet.convert.networks import RetinaNet, detector_name
 from edgeresnet.convert.networks.decode import Decode
-from edgeresnet.core.boxes import best_of_each, clip
+from edgeresnet.core.boxes import MOST
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Detections
-from edgeresnet.core.preprocess import Preprocess, as_json, fit, placed
+from edgeresnet.core.preprocess import Preprocess, as_json, fit
+from edgeresnet.core.tensors import BOXES, CLASS_IDS, IMAGE, SCORES
 from edgeresnet.datasets.annotated import Annotated
 from edgeresnet.metrics.average_precision import figures
 from edgeresnet.metrics.matching import match
+from edgeresnet.tasks.detect import Detect
+from edgeresnet.tasks.thresholds import least_scores
 
 LEAST_SCORE = 0.02
 WARM_UP = 0.08  # share of all steps
@@ -54,7 +59,15 @@ def train(
     device: torch.device,
     look: Path | None = None,
 ) -> Iterator[tuple[int, RetinaNet]]:
-    """After each epoch its number and the exponential moving average of the network so far."""
+    """After each epoch its number and the exponential moving average of the network so far.
+
+    Fewer pictures than a batch are refused: no epoch would end.
+    """
+    if len(data) < recipe.batch:
+        raise SystemExit(
+            f"{len(data)} pictures to learn from are fewer than a batch of {recipe.batch}: "
+            "train with a smaller one"
+        )
     torch.manual_seed(recipe.seed)
     network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     average: RetinaNet = copy.deepcopy(network).eval()
@@ -126,15 +139,22 @@ def _groups(network: RetinaNet, recipe: Recipe) -> list[dict[str, object]]:
 
 @torch.no_grad()
 def restate(network: RetinaNet, data: Sequence[Annotated], preprocess: Preprocess) -> None:
-    """Estimates every BatchNorm's statistics anew, on pictures as inference sees them."""
+    """Estimates every BatchNorm's statistics anew, on pictures as inference sees them.
+
+    Of the pictures beyond the last full batch of 16 nothing is taken, unless there are fewer.
+    """
+    if not data:
+        raise SystemExit("no pictures to estimate the statistics of")
     device = next(network.parameters()).device
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all batches
     network.train()
-    for start in range(0, len(data) - 15, 16):
-        network(to_tensor([fit(read(t), preprocess) for t in data[start : start + 16]]).to(device))
+    batch = min(16, len(data))
+    for start in range(0, len(data) - batch + 1, batch):
+        shown = data[start : start + batch]
+        network(to_tensor([fit(read(t), preprocess) for t in shown]).to(device))
     network.eval()
 
 
@@ -142,24 +162,20 @@ def restate(network: RetinaNet, data: Sequence[Annotated], preprocess: Preproces
 def detections(
     network: RetinaNet, data: Sequence[Annotated], preprocess: Preprocess, names: Sequence[str]
 ) -> tuple[Detections, ...]:
-    """What the network finds on each picture, in pixels of that picture."""
+    """What the network finds on each picture, in pixels of that picture, as a run has it."""
     network.eval()
     device = next(network.parameters()).device
     decode = Decode(network, network.spec.classes, preprocess.size).to(device)
-    found = []
-    for truth in data:
-        pixels = read(truth)
-        height, width = pixels.shape[:2]
-        x = to_tensor([fit(pixels, preprocess)]).to(device)
-        boxes, scores, ids = (o[0].cpu().numpy() for o in network.detect(x, decode))
-        sure = scores > LEAST_SCORE
-        xyxy = placed(height, width, preprocess).source(boxes[sure])
-        xyxy = clip(xyxy, (0, 0, width, height))
-        scores, ids = scores[sure], ids[sure].astype(np.int64)
-        kept = best_of_each(xyxy, scores, ids)
-        of = tuple(names[i] for i in ids[kept])
-        found.append(Detections(xyxy[kept], scores[kept], ids[kept], of))
-    return tuple(found)
+    labels = Labels(tuple(names))
+    task = Detect(preprocess, labels, MOST, least_scores(labels, LEAST_SCORE))
+
+    def of(frame: Frame) -> Detections:
+        outputs = network.detect(to_tensor(task.feeds(frame)[IMAGE]).to(device), decode)
+        arrays = (values.cpu().numpy() for values in outputs)
+        return task.prediction(dict(zip((BOXES, SCORES, CLASS_IDS), arrays, strict=True)), frame)
+
+    frames = (Frame(read(truth), n, 0, truth.path.name) for n, truth in enumerate(data))
+    return tuple(map(of, frames))
 
 
 def mean_precision(

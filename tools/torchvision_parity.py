@@ -9,19 +9,24 @@ or its decoded boxes by more than 1e-4 of the picture's side, its scores by more
 
 torchvision's list of a network's weights is that of its published checkpoints, so this also shows
 that those load by name; the older names that COCO's first checkpoints have are tried as well.
+
+With --fixture also writes what torchvision makes of drawn_detectors.py, for `make test`.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import drawn_detectors as small
 import torch
 from torch import Tensor
 
@@ -36,6 +41,7 @@ from edgeresnet.convert.networks import (
 from edgeresnet.convert.networks.decode import Decode
 from edgeresnet.convert.networks.faster_rcnn import DecodeRegions
 from edgeresnet.convert.networks.fpn import current_names, frozen_eps
+from edgeresnet.core.boxes import SAME
 
 TOLERANCE = 1e-5
 DETECTOR_TOLERANCE = 1e-4
@@ -45,8 +51,10 @@ DETECTORS = (
     "fcos_resnet50_fpn",
     "fasterrcnn_resnet50_fpn",
 )
-NAMED_BEFORE = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
-"""Whose published checkpoints have the names of before torchvision 0.13, and no epsilon."""
+NAMED_BEFORE = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn", "fasterrcnn_resnet50_fpn")
+"""Whose published checkpoints have the names of before torchvision 0.13."""
+NO_EPSILON = ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn")
+"""Where torchvision sets the epsilon to 0 behind loading the published checkpoint."""
 
 
 def import_torchvision(requirement: str, folder: Path) -> ModuleType:
@@ -134,7 +142,7 @@ def detector(name: str, torchvision: ModuleType) -> tuple[torch.nn.Module, torch
     theirs = getattr(models, name)(weights=None, weights_backbone=None).eval()
     frozen = torchvision.ops.FrozenBatchNorm2d
     if not name.endswith("_v2"):
-        _freeze(theirs, frozen, 0.0 if before else 1e-5)
+        _freeze(theirs, frozen, 0.0 if name in NO_EPSILON else 1e-5)
     torch.manual_seed(1)
     randomise(theirs, seed=1)
     for key, weight in theirs.named_parameters():
@@ -245,6 +253,61 @@ def _two_stages(theirs: torch.nn.Module, ours: FasterRCNN, pictures: object) -> 
     return heads, worst
 
 
+class Named(small.Levels):
+    """Drawn levels as torchvision's backbones give them."""
+
+    out_channels = small.CHANNELS
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        """By name, finest first."""
+        return dict(zip(("0", "1", "2", "3", "pool"), super().forward(x), strict=True))
+
+
+@torch.no_grad()
+def drawn_results(name: str, torchvision: ModuleType) -> dict[str, Any]:
+    """What torchvision's definition makes of drawn levels: drawn_detectors.py has ours."""
+    models = torchvision.models.detection
+    told: dict[str, Any] = {"min_size": min(small.SIZE), "max_size": max(small.SIZE)}
+    backbone, classes = Named(name), small.CLASSES
+    if name.startswith("faster"):
+        told |= {"box_score_thresh": small.LEAST_SCORE, "box_nms_thresh": SAME}
+        network = models.FasterRCNN(backbone, classes, **told)
+        anchors: Any = network.rpn.anchor_generator
+    else:
+        told |= {"score_thresh": small.LEAST_SCORE, "nms_thresh": SAME}
+        if name.endswith("_v2"):
+            norm = partial(torch.nn.GroupNorm, 32)
+            told["head"] = models.retinanet.RetinaNetHead(
+                small.CHANNELS, 9, classes, norm_layer=norm
+            )
+        kind = models.FCOS if name.startswith("fcos") else models.RetinaNet
+        network = kind(backbone, classes, **told)
+        anchors = network.anchor_generator
+    small.fill(network)
+    picture = torch.zeros(3, *small.SIZE)
+    (found,) = network([picture])
+    images = importlib.import_module("torchvision.models.detection.image_list")
+    pictures = images.ImageList(picture[None], [small.SIZE])
+    (boxes,) = anchors(pictures, list(backbone(picture).values()))
+    area = (found["boxes"][:, 2:] - found["boxes"][:, :2]).prod(1)
+    kept = torch.nonzero(area)[: small.BOXES, 0]  # ours keeps no box without area
+    return {
+        "anchors": small.some(name, boxes),
+        "boxes": found["boxes"][kept].tolist(),
+        "scores": found["scores"][kept].tolist(),
+        "class_ids": found["labels"][kept].tolist(),
+    }
+
+
+def write_fixture(path: Path, torchvision: ModuleType) -> None:
+    """One line for each detector."""
+    made = {name: drawn_results(name, torchvision) for name in small.SPECS}
+    lines = ",\n".join(
+        f'"{name}": {json.dumps(of, separators=(",", ":"))}' for name, of in made.items()
+    )
+    path.write_text(f'{{"torchvision": "{torchvision.__version__}",\n{lines}}}\n', encoding="utf-8")
+
+
 def main() -> int:
     """Compares every network that both define."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -252,6 +315,11 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=224, help="side of a ResNet's input in pixels")
     parser.add_argument("--detector-size", type=int, default=320, help="side of a detector's input")
     parser.add_argument("--only", choices=("resnets", "detectors"), help="leave the others out")
+    parser.add_argument(
+        "--fixture",
+        type=Path,
+        help="JSON of drawn detectors: tests/golden/torchvision_detectors.json",
+    )
     options = parser.parse_args()
     agreed = True
     with tempfile.TemporaryDirectory() as folder:
@@ -268,6 +336,8 @@ def main() -> int:
             heads, boxes = compare_detector(name, torchvision, options.detector_size)
             agreed = agreed and max(heads, boxes) <= DETECTOR_TOLERANCE
             print(f"{name:<26} weights by name, heads {heads:.1e}, boxes {boxes:.1e}", flush=True)
+        if options.fixture:
+            write_fixture(options.fixture, torchvision)
     return 0 if agreed else 1
 
 

@@ -11,6 +11,7 @@ from edgeresnet.cli.console import print_json, print_table, progress_bar, say
 from edgeresnet.cli.options import PATH, preprocess_overrides, preprocessing, shared
 
 if TYPE_CHECKING:
+    from edgeresnet.core.artifacts import Graph
     from edgeresnet.match.probe import TrainingMatch
 
 
@@ -78,7 +79,7 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
     parity = report.parity
     rows2 = [
         ("network", f"{report.arch}, {report.parameters:,} parameters"),
-        ("classes", len(report.graph.labels)),
+        *_gives(report.graph),
         ("training match", report.training_match),
         ("parity", f"relative error {parity.relative_error:.1e} on {parity.pictures} pictures"),
         ("written", report.graph.path),
@@ -86,9 +87,18 @@ def command(weights: str, *, as_json: bool, quiet: bool, debug: bool, **options:
     print_table("", ("what", "found"), rows2)
     for path, why in report.unreadable.items():
         say(f"skipped {path.name}: {why}", quiet=quiet)
+    if report.match is not None and report.match.note:
+        say(f"training match: {report.match.note}", quiet=quiet)
     if report.training_match == "unchecked":
         need = f"--images with at least {FEWEST} readable pictures"
         say(f"the preprocessing is unchecked: {need} checks it against the training")
+
+
+def _gives(graph: Graph) -> list[tuple[str, object]]:
+    """What the network says: of an embedder there are no classes."""
+    if graph.task == "embed":
+        return [("features", graph.outputs[0].shape[-1])]
+    return [("classes", len(graph.labels))]
 
 
 def _print_match(match: TrainingMatch) -> None:
@@ -99,7 +109,7 @@ def _print_match(match: TrainingMatch) -> None:
             f"{v.first_layer:.4f}",
             f"{v.log_ratio:+.2f}",
             f"{v.t:+.1f}",
-            f"{v.surer_t:+.1f}",
+            "" if v.surer_t is None else f"{v.surer_t:+.1f}",
             "fits" if v is match.best else "",
         )
         for v in match.verdicts

@@ -36,6 +36,7 @@ _QUANTIZE = (
     "method",
     "max_drop",
     "class_map",
+    "annotations",
     "jobs",
     "advice",
 )
@@ -58,6 +59,11 @@ _ALWAYS = {"weights", "to", "report_file", "as_json", "force", "debug", "quiet",
 @preprocessing
 @click.option("--eval", "eval_images", type=PATH, help="Gate pictures; else a half of --images.")
 @click.option("--class-map", type=PATH, help="CSV or JSON: folder to class.")
+@click.option(
+    "--annotations",
+    type=PATH,
+    help="Of a detector: boxes of the pictures that judge, COCO file or folder of XML.",
+)
 @click.option("--samples", type=click.IntRange(1), help="Calibration pictures. [256]")
 @click.option("--recipe", default="default", help="How, by name or TOML file. [default]")
 @click.option("--method", type=METHOD, help="Over the recipe's.")

@@ -44,6 +44,7 @@ def command(
 ) -> None:
     """How right a graph (on ONNX Runtime) or a bundle (on its own engine) is."""
     from edgeresnet.evaluate.detection import DetectionReport
+    from edgeresnet.evaluate.embedding import EmbeddingReport
     from edgeresnet.evaluate.stage import evaluate
 
     with progress_bar(quiet=quiet) as progress:
@@ -52,6 +53,8 @@ def command(
         print_json(report.as_json())
     elif isinstance(report, DetectionReport):
         _print_detector(report, quiet=quiet)
+    elif isinstance(report, EmbeddingReport):
+        _print_embedder(report, quiet=quiet)
     else:
         _print_classifier(report, quiet=quiet)
 
@@ -68,6 +71,19 @@ def _print_classifier(report: Any, *, quiet: bool) -> None:
     _print_figures(report, rows)
     if report.mapping:
         say(f"classes found by {report.mapping}", quiet=quiet)
+    for path, why in report.unreadable.items():
+        say(f"skipped {path.name}: {why}", quiet=quiet)
+
+
+def _print_embedder(report: Any, *, quiet: bool) -> None:
+    rows = (
+        ("nearest picture of the same class", report.nearest),
+        ("the same of the reference", report.reference_nearest),
+        ("points of it lost", report.drop),
+        ("cosine with the reference", report.cosine),
+        ("same nearest picture as the reference", report.agreement),
+    )
+    _print_figures(report, rows)
     for path, why in report.unreadable.items():
         say(f"skipped {path.name}: {why}", quiet=quiet)
 

@@ -117,8 +117,7 @@ def _checkpoint(report: CheckpointReport) -> Rows:
     rows.append(("parameters", f"{report.parameters:,}"))
     if checkpoint.preprocess is not None:
         rows.append(("preprocess", _preprocess(checkpoint.preprocess)))
-    if checkpoint.labels is not None:
-        rows.append(("labels", len(checkpoint.labels)))
+    rows += _labels(len(checkpoint.labels or ()))
     return [*rows, ("sha256", checkpoint.sha256)]
 
 
@@ -132,8 +131,9 @@ def _onnx(report: OnnxReport) -> Rows:
     if graph is not None:
         rows += [
             ("scheme", graph.scheme.value),
+            ("task", graph.task),
             ("preprocess", _preprocess(graph.preprocess)),
-            ("labels", len(graph.labels)),
+            *_labels(len(graph.labels)),
             *_evidence(graph.evidence),
         ]
     nodes = ", ".join(f"{count} {name}" for name, count in report.nodes.items())
@@ -160,7 +160,7 @@ def _bundle(report: BundleReport) -> Rows:
         *[("output", spec) for spec in report.bundle.artifact.outputs],
         ("preprocess", _preprocess(manifest.preprocess)),
         ("normalised by", artifact.normalisation),
-        ("labels", len(report.bundle.labels)),
+        *_labels(len(report.bundle.labels)),
         *_evidence(manifest.evidence),
         ("golden", f"{golden.pictures} pictures, {proof}"),
         *[("file", f"{name}, {size / 1e6:.1f} MB") for name, size in report.sizes.items()],
@@ -170,8 +170,19 @@ def _bundle(report: BundleReport) -> Rows:
     ]
 
 
+def _labels(count: int) -> Rows:
+    """Names of classes; what embeds has none."""
+    return [("labels", count)] if count else []
+
+
 def _evidence(evidence: Mapping[str, Any]) -> Rows:
-    return [(name.replace("_", " "), found.get("verdict", "")) for name, found in evidence.items()]
+    return [
+        (
+            name.replace("_", " "),
+            "; ".join(found[key] for key in ("verdict", "note") if key in found),
+        )
+        for name, found in evidence.items()
+    ]
 
 
 def _preprocess(preprocess: Preprocess) -> str:

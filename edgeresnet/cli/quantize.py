@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgeresnet.flow.advise import Advice
     from edgeresnet.quantize.report import QuantizeReport
 
+_ALIKE = {"labels": "same label %", "boxes": "same boxes %", "vectors": "cosine %"}
 METHOD = click.Choice(["minmax", "percentile", "entropy", "mse", "lp", "auto"])
 
 
@@ -118,12 +119,15 @@ def print_quantize(report: QuantizeReport) -> None:
                 rows.append((f"{name} float", pair[0]))
                 rows.append((f"{name} INT8", pair[1]))
         written = bool(report.graph.sha256)
-        verdict = "inside" if gate.passed else f"OUTSIDE ({'forced' if written else 'not written'})"
-        rows += [
-            ("agreement with float", gate.agreement),
-            (f"points of {gate.metric} lost", gate.drop),
-            ("budget", f"{gate.max_drop:g} points: {verdict}"),
-        ]
+        told = {
+            "inside": "inside",
+            "outside": f"OUTSIDE ({'forced' if written else 'not written'})",
+            "unchecked": "NOT CHECKED (no sure box)",
+        }
+        if gate.verdict != "unchecked":
+            rows.append((gate.alike, gate.agreement))
+            rows.append((f"points of {gate.metric} lost", gate.drop))
+        rows.append(("budget", f"{gate.max_drop:g} points: {told[gate.verdict]}"))
     judged = "nothing judged: pass --eval" if gate is None else f"{gate.pictures} judge"
     rows += [
         ("pictures", f"{report.calibration_pictures} calibrate, {judged}"),
@@ -133,7 +137,7 @@ def print_quantize(report: QuantizeReport) -> None:
         ("written", report.graph.path if report.graph.sha256 else "nothing"),
     ]
     print_table("", ("what", "percent (95 % interval)"), rows)
-    if gate is not None and gate.needed > gate.pictures:
+    if gate is not None and gate.verdict != "unchecked" and gate.needed > gate.pictures:
         click.echo(f"the interval is wide: about {gate.needed} pictures would narrow it")
     layers = [(n.layer, f"{n.snr_db:.1f}", f"{n.lost_db:.1f}") for n in report.worst_layers[:5]]
     if layers:
@@ -143,7 +147,7 @@ def print_quantize(report: QuantizeReport) -> None:
         print_table(
             f"\nreturned to float, until no more than {report.budgeted.verdict.gate.max_drop:g} "
             f"points of {report.budgeted.verdict.gate.metric} are lost",
-            ("layers", "returned now", "points lost", "agreement %", "float share %"),
+            ("layers", "returned now", "points lost", "as float %", "float share %"),
             [
                 (
                     step["layers"],
@@ -164,14 +168,21 @@ def print_advice(advice: Advice) -> None:
     told = advice.as_json()
     print_table(
         "\nmeasured on this machine, alternating",
-        ("precision", "one picture ms", "times float32", "pictures/s", "agreement %", "inside"),
+        (
+            "precision",
+            "one picture ms",
+            "times float32",
+            "pictures/s",
+            _ALIKE[told["agreement_of"]],
+            "inside",
+        ),
         [
             (
                 other.name,
                 f"{other.p50_ms:.2f}",
                 f"{other.over(advice.alternatives[0]).value:.2f}",
                 f"{other.images_per_s:.0f}",
-                f"{other.agreement:.2f}",
+                f"{other.agreement.percent.value:.2f}",
                 "yes" if other.inside else "no",
             )
             for other in advice.alternatives

@@ -33,7 +33,7 @@ from edgeresnet.core.bundle import (
 from edgeresnet.core.contract import load_onnx, read_graph
 from edgeresnet.core.errors import GateError, ModelError, UsageError
 from edgeresnet.core.files import check_output, whole_folder
-from edgeresnet.core.lint import lint_file, raise_on_errors
+from edgeresnet.core.lint import lint_file, lint_for, raise_on_errors
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Backend, Mode, Task
@@ -41,7 +41,7 @@ from edgeresnet.core.target import Scheme, Target, load_target
 from edgeresnet.core.tensors import Pixels, TensorSpec
 from edgeresnet.datasets.procedural import draw_picture
 from edgeresnet.flow.golden import HALF_TOLERANCE, TOLERANCE, golden_error, signatures
-from edgeresnet.tasks import make_task
+from edgeresnet.tasks import make_task, signature_version
 
 _GOLDEN_PICTURES = 8
 _GOLDEN_SEED = 4
@@ -152,6 +152,7 @@ def _lint(graph: Graph, target: Target) -> tuple[str, ...]:
     """Refuse what the vendor would refuse or misread; a note for each kind of warning."""
     findings = lint_file(graph.path, graph.scheme)
     raise_on_errors(findings, graph.path)
+    raise_on_errors(lint_for(load_onnx(graph.path), target.backend), graph.path, target.name)
     if target.backend == "tensorrt" and graph.scheme is Scheme.U8_AFFINE:
         raise ModelError(
             f"{graph.path} is quantized as {graph.scheme.value}, TensorRT reads s8-symmetric only",
@@ -229,6 +230,7 @@ def _manifest(
             pictures=_GOLDEN_PICTURES,
             tolerance=golden[1],
             at_compile=float(f"{golden[0]:.3g}"),
+            signature=signature_version(graph.task),
         ),
         files=digests(folder),
         evidence=dict(graph.evidence),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,9 @@ OUTPUTS = {
 }
 """Of each task's graph."""
 
-_TRUSTED = ("backbone.body.bn1", "backbone.body.layer1.")
-"""The norms of a detector that still know what its pictures are like: the rest of the backbone was
-trained on with statistics that stayed those of the training before."""
+_BACKBONE = "backbone.body."
+"""The norms of a detector that know what its pictures are like: the classifier's, whose statistics
+stayed those of its training when the detector was trained."""
 
 
 def task_of(source: Source, said: str | None) -> str:
@@ -139,13 +140,14 @@ def _detector(
         given, layers = module_outputs(module, torch.from_numpy(x), wanted)
         return {name: v.numpy() for name, v in zip(outputs, given, strict=True)}, layers
 
-    known = {k: v for k, v in statistics.items() if k.startswith(_TRUSTED)}
+    known = {k: v for k, v in statistics.items() if k.startswith(_BACKBONE)}
     count = parameters(module)
     return Body(detector_name(spec), count, body, reference, spec.classes), known
 
 
 def _without_classifier(module: torch.nn.Module) -> torch.nn.Module:
-    """The same, so that it gives what its last linear layer took."""
+    """A copy that gives what its last linear layer takes."""
+    module = copy.deepcopy(module)
     for name in ("fc", "classifier", "head"):
         if isinstance(getattr(module, name, None), torch.nn.Linear | torch.nn.Identity):
             setattr(module, name, torch.nn.Identity())

@@ -20,6 +20,7 @@ from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.schema import nearest
 
 _SHOWN = 4
+_READ_ARCH = "leave --arch out to have it read from the weights"
 
 
 def network_of(
@@ -40,7 +41,7 @@ def network_of(
             hint="leave the option out",
         )
     network = build(spec)
-    check_keys(network, checkpoint, arch_name(spec))
+    check_keys(network, checkpoint, arch_name(spec), _READ_ARCH)
     network.load_state_dict(dict(checkpoint.state), strict=False)
     return network.eval(), spec
 
@@ -52,7 +53,7 @@ def _inferred(checkpoint: Checkpoint) -> ResNetSpec:
         first = ", ".join(list(checkpoint.state)[:3])
         raise ModelError(
             f"{checkpoint.path} is no ResNet that edgeresnet knows: {error} (keys: {first}, ...)",
-            hint="another network: pass it as package.module:factory, or as an ONNX file",
+            hint="another classifier: pass it as package.module:factory, or as an ONNX file",
         ) from error
 
 
@@ -68,7 +69,7 @@ def _named(arch: str, checkpoint: Checkpoint) -> ResNetSpec:
         return spec
 
 
-def check_keys(network: torch.nn.Module, checkpoint: Checkpoint, arch: str) -> None:
+def check_keys(network: torch.nn.Module, checkpoint: Checkpoint, arch: str, hint: str) -> None:
     """Refuse weights that are not those of ``network``, name for name, or are not finite."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = checkpoint.shapes
@@ -86,10 +87,7 @@ def check_keys(network: torch.nn.Module, checkpoint: Checkpoint, arch: str) -> N
         ),
     ]
     if text := "; ".join(problem for problem in problems if problem):
-        raise ModelError(
-            f"{checkpoint.path} does not fit {arch}: {text}",
-            hint="leave --arch out to have it read from the weights",
-        )
+        raise ModelError(f"{checkpoint.path} does not fit {arch}: {text}", hint=hint)
     _refuse_unfinite(checkpoint.state, checkpoint)
 
 

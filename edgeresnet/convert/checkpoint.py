@@ -23,6 +23,7 @@ from edgeresnet.core.preprocess import Preprocess, from_json
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 _LARGEST_ANCHOR = 1024
+_DETECTOR = re.compile(r"((?:.+?\.)?)backbone\.body\.")
 _PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "encoder.", "backbone.")
 
 
@@ -189,8 +190,19 @@ def unwrap(loaded: Any, path: Path) -> dict[str, Tensor]:
         if prefix is None:
             break
         state = {key.removeprefix(prefix): value for key, value in state.items()}
-    state = _plain_head(state)
+    state = _plain_head(_plain_detector(state))
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _plain_detector(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's own names, of those that lie under the prefix of its backbone.
+
+    What else a trainer has kept beside it is left for the key check.
+    """
+    prefixes = [found[1] for key in state if (found := _DETECTOR.match(key))]
+    if not prefixes or "" in prefixes:
+        return state
+    return {key.removeprefix(prefixes[0]): value for key, value in state.items()}
 
 
 def _plain_head(state: dict[str, Tensor]) -> dict[str, Tensor]:

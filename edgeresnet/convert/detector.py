@@ -31,6 +31,11 @@ AS_TRAINED = Preprocess(
 )
 """How a detector sees when nobody says otherwise: torchvision's normalisation, a static size."""
 
+_KNOWN = (
+    "RetinaNet, FCOS and Faster R-CNN on a ResNet with a feature pyramid are known: all weights as "
+    "torchvision names them, and no others"
+)
+
 
 def spec_of(checkpoint: Checkpoint) -> DetectorSpec:
     """The detector that the shapes, and what the file says beside them, belong to."""
@@ -40,7 +45,7 @@ def spec_of(checkpoint: Checkpoint) -> DetectorSpec:
     except ValueError as error:
         raise ModelError(
             f"{checkpoint.path} is no detector that edgeresnet knows: {error}",
-            hint="RetinaNet, FCOS and Faster R-CNN on a ResNet with a feature pyramid are known",
+            hint=_KNOWN,
         ) from error
     if checkpoint.smallest_anchor is not None and isinstance(spec, RetinaNetSpec):
         spec = replace(spec, smallest=checkpoint.smallest_anchor)
@@ -67,7 +72,7 @@ def detector_of(
         spec = with_stride(spec, "1x1" if stride_in == "1x1" else "3x3")
     checkpoint = replace(checkpoint, state=current_names(checkpoint.state))
     network = build_detector(spec)
-    check_keys(network, checkpoint, detector_name(spec))
+    check_keys(network, checkpoint, detector_name(spec), _KNOWN)
     network.load_state_dict(dict(checkpoint.state), strict=False)
     try:
         decode = _decode(network, size, batch)

@@ -20,8 +20,9 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
 
     With input mean m and variance v kept from the training, weight g and bias b, the norm's output
     has mean b and variance g^2 v / (v + eps) when the pictures are like those of the training;
-    the tensor of that name carries it before and after the fold. A norm that does not directly
-    follow a convolution of its own stays a node.
+    the tensor of that name carries it before and after the fold. Of a norm that never gathered any
+    (mean 0 and variance 1 throughout) nothing is told. A norm that does not directly follow a
+    convolution of its own stays a node.
     """
     onnx = onnx_package()
     graph = model.graph
@@ -41,7 +42,7 @@ def fold_batchnorms(model: onnx.ModelProto) -> dict[str, NormStatistics]:
             continue
         gamma, beta, mean, variance = (weights[n].astype(np.float64) for n in node.input[1:5])
         eps = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        if node.output[0] in pictures:
+        if node.output[0] in pictures and (mean.any() or (variance != 1).any()):
             expected = gamma**2 * variance / (variance + eps)
             statistics[node.output[0]] = NormStatistics(beta, expected)
         conv = producer.get(node.input[0])

@@ -14,15 +14,12 @@ from edgeresnet.convert.detector import AS_TRAINED
 from edgeresnet.convert.onnx_source import read_body
 from edgeresnet.convert.parity import Parity, check_parity, parity_error
 from edgeresnet.convert.trained import (
-    as_fitted,
     contradicts,
     mismatch_error,
     said_settings,
-    seen_by_probe,
 )
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import (
-    NORMALISED,
     body_of,
     copy_of,
     describe,
@@ -36,16 +33,20 @@ from edgeresnet.core.labels import Labels, numbered, read_labels
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import EMBEDDING, LOGITS, SCORES, Pixels
+from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Unreadable, choose, fitted, list_pictures
 from edgeresnet.datasets.procedural import draw_picture
 from edgeresnet.match.moments import pack
 from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe
+from edgeresnet.match.seen import as_fitted, seen_by_probe
 
 if TYPE_CHECKING:
     import onnx
 
 _PARITY_PICTURES = 8
+_PROBED = {"embed": "classify"}
+"""What the probe runs where it is not the task itself: an embedding does not tell how sure the
+network is, the layer that is left out does."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def convert(
     )
     labels = None if classes is None else read_labels(Path(classes))
     network, statistics = make_body(source, arch, trained, batch, task)
-    labels = _labels(labels, source, network.classes, classes)
+    labels = _labels(labels, source, network.classes, classes, detects=task == "detect")
     seen = seen_by_probe(trained.preprocess)
     pictures, unreadable = _pictures(images, seen)
 
@@ -109,12 +110,12 @@ def convert(
     if not statistics:
         verdict = "not applicable"
     elif len(pictures) >= FEWEST:
-        alike = network.body
-        if seen != trained.preprocess:
-            alike = make_body(source, arch, replace(trained, preprocess=seen), 1, task)[0].body
-        match = probe(
-            _one_picture(alike, seen.size), statistics, seen, pictures, open_model, progress
-        )
+        body, expected = network.body, statistics
+        if seen != trained.preprocess or task in _PROBED or batch != 1:
+            as_seen = replace(trained, preprocess=seen)
+            probed, expected = make_body(source, arch, as_seen, 1, _PROBED.get(task, task))
+            body = probed.body
+        match = probe(_named(body, seen), expected, seen, pictures, open_model, progress)
         verdict = "matches"
         if not match.matches:
             best = match.best.candidate
@@ -151,7 +152,7 @@ def convert(
     write_metadata(
         model,
         {
-            "batchnorm": pack(statistics if task == "classify" else {}),
+            "batchnorm": pack(statistics),
             "source": f"sha256:{source_digest(source)}",
             "arch": network.name,
         },
@@ -162,20 +163,11 @@ def convert(
     )
 
 
-def _one_picture(body: onnx.ModelProto, size: tuple[int, int]) -> onnx.ModelProto:
-    """The body with batch 1 and its contract input name, for the probe."""
-    import onnx
-
+def _named(body: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
+    """A copy with the contract's name of its input, for the probe."""
     copy = copy_of(body)
-    prepend_normalisation(copy, Preprocess(), 1)
-    single = body_of(copy)
-    value = onnx.helper.make_tensor_value_info(NORMALISED, 1, [1, 3, *size])
-    single.graph.input[0].CopyFrom(value)
-    sure = next(v.name for v in single.graph.output if v.name in (LOGITS, EMBEDDING, SCORES))
-    if sure != LOGITS:  # what the probe takes for how sure the network is
-        single.graph.node.append(onnx.helper.make_node("Identity", [sure], [LOGITS]))
-        single.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, 1, None))
-    return single
+    prepend_normalisation(copy, preprocess, 1)
+    return body_of(copy)
 
 
 def _pictures(images: Path | str | None, preprocess: Preprocess) -> tuple[list[Pixels], Unreadable]:
@@ -195,10 +187,14 @@ def _drawn(preprocess: Preprocess) -> list[Pixels]:
     return [fit(scene.pixels, preprocess) for scene in scenes]
 
 
-def _labels(labels: Labels | None, source: Source, classes: int, option: Any) -> Labels:
+def _labels(
+    labels: Labels | None, source: Source, classes: int, option: Any, *, detects: bool
+) -> Labels:
     if labels is not None and len(labels) != classes:
+        background = "torchvision's detectors count the background as class 0: name it first"
         raise UsageError(
-            f"--classes: {option} names {len(labels)} classes, the network has {classes}"
+            f"--classes: {option} names {len(labels)} classes, the network has {classes}",
+            hint=background if detects and len(labels) == classes - 1 else "",
         )
     if labels is None and isinstance(source, Checkpoint) and source.labels is not None:
         labels = source.labels if len(source.labels) == classes else None

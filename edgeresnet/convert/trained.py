@@ -81,24 +81,6 @@ def resize_for(size: tuple[int, int]) -> int:
     return round(max(size) * 256 / 224)
 
 
-_PROBED = 320
-"""Longest side of a letterbox's pictures in the probe: it runs them many times."""
-
-
-def seen_by_probe(preprocess: Preprocess) -> Preprocess:
-    """How the training-match probe sees: without the empty part of a letterbox, and not large."""
-    if preprocess.crop is not Crop.LETTERBOX:
-        return preprocess
-    size = tuple(min(side, _PROBED) for side in preprocess.size)
-    return preprocess.model_copy(update={"size": size, "resize": max(size), "crop": Crop.CENTER})
-
-
-def as_fitted(found: Preprocess, given: Preprocess) -> Preprocess:
-    """What the probe found, on pictures fitted as ``given``."""
-    fitted = {name: getattr(given, name) for name in ("size", "resize", "crop")}
-    return found.model_copy(update=fitted)
-
-
 def contradicts(best: Candidate, trained: Trained, match: TrainingMatch) -> bool:
     """Whether the probe's finding differs from something that was said, by option or file."""
     return bool(best.ways(match.verdicts[0].candidate) & trained.said)

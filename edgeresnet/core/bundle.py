@@ -28,7 +28,7 @@ from edgeresnet.core.schema import Schema, parse, read_json
 from edgeresnet.core.target import Scheme, Target
 from edgeresnet.core.tensors import Pixels, TensorSpec
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 MANIFEST, SEAL, GOLDEN = "manifest.json", "manifest.sha256", "golden.npz"
 _COPY_AGAIN = "copy the bundle again from where it was made, or compile it again"
 
@@ -68,6 +68,8 @@ class GoldenEntry(Schema):
     """Largest allowed relative error of the centred logits of one picture."""
     at_compile: float
     """The error that the engine had when it was compiled."""
+    signature: int = 1
+    """Which of its task's signatures the outputs were kept as; not said before 1.2."""
 
 
 class Manifest(Schema):

@@ -45,6 +45,14 @@ def existing_file(path: Path, what: str) -> Path:
     return path
 
 
+def is_there(path: Path) -> bool:
+    """Whether ``path`` is a file; one of a name that no file can have is not there either."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def check_output(path: Path, *, force: bool, folder: bool = False) -> Path:
     """``path`` when a file or ``folder`` may be written there; says so before the work."""
     parent = path.absolute().parent

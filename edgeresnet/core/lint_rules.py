@@ -118,6 +118,21 @@ def antialias(graph: Wiring) -> Iterator[Finding]:
             yield error("antialias", node=name_of(node), what=what, fix=fix)
 
 
+def no_regions(graph: Wiring) -> Iterator[Finding]:
+    """What lies between the two stages of Faster R-CNN is not for TensorRT.
+
+    TensorRT-RTX has no kernel for suppression, and NVIDIA's parser leaves RoiAlign to a plugin.
+    """
+    fix = (
+        "Faster R-CNN runs on OpenVINO and ONNX Runtime (--target intel-cpu, generic-cpu); "
+        "RetinaNet and FCOS run on TensorRT, too"
+    )
+    for node in graph.model.graph.node:
+        if node.op_type in ("NonMaxSuppression", "RoiAlign"):
+            what = f"{node.op_type}, of which no engine is built for TensorRT"
+            yield error("regions", node=name_of(node), what=what, fix=fix)
+
+
 def unread_steps(graph: Wiring) -> Iterator[Finding]:
     """A pair that leads nowhere is a pair that somebody believes in."""
     for tensor, step in graph.steps.items():

@@ -1,4 +1,4 @@
-"""What one scheme's vendors want beyond the common rules, and which rules each scheme has."""
+"""What one scheme's vendors want beyond the common rules, and which rules apply when."""
 
 from __future__ import annotations
 
@@ -163,3 +163,5 @@ RULES: Mapping[Scheme, tuple[Rule, ...]] = {
     ),
 }
 """What a graph in each scheme is held to."""
+OF_BACKEND: Mapping[str, tuple[Rule, ...]] = {"tensorrt": (rules.no_regions,)}
+"""What it is held to in any scheme where the backend is known."""

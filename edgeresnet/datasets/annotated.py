@@ -34,6 +34,8 @@ class Fault(str, Enum):
     """Same place and class on the same picture: one is kept."""
     DUPLICATE_ID = "duplicate_id"
     """Of an annotation: both are kept. Of a picture or class: the first is."""
+    DUPLICATE_PICTURE = "duplicate_picture"
+    """One picture file under two entries: it counts once, with the boxes of both."""
     UNKNOWN_CLASS = "unknown_class"
     """No class of the network, or none that the file declares: its boxes left out."""
     UNKNOWN_PICTURE = "unknown_picture"
@@ -100,6 +102,11 @@ class Annotated:
     crowd: npt.NDArray[np.bool_]
     difficult: npt.NDArray[np.bool_]
 
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """(n,): whether each is to be found, being neither a crowd nor difficult."""
+        return np.asarray(~(self.crowd | self.difficult))
+
     def __post_init__(self) -> None:
         n = len(self.class_ids)
         if self.boxes.shape != (n, 4) or not len(self.crowd) == len(self.difficult) == n:
@@ -129,6 +136,34 @@ class Box:
     """For the report: the file and which of its entries."""
     crowd: bool = False
     difficult: bool = False
+
+
+def need_boxes(pictures: Iterable[Annotated], which: str) -> None:
+    """Raise UsageError where there is nothing to be found; ``which`` pictures those are."""
+    seen = list(pictures)
+    if any(picture.counted.any() for picture in seen):
+        return
+    aside = sum(len(picture.boxes) for picture in seen)
+    found = f"all {aside} boxes are crowd or difficult" if aside else "no box"
+    raise UsageError(
+        f"--annotations: {found} on the pictures {which}: nothing to be found",
+        hint="boxes of the network's classes count, on readable pictures, not crowd or difficult",
+    )
+
+
+def each_once(
+    found: Iterable[tuple[Path, tuple[int, int], list[Box]]], faults: Faults
+) -> tuple[Annotated, ...]:
+    """Each picture file once, of its path, size and boxes; those of two entries put together."""
+    files: dict[Path, tuple[Path, tuple[int, int], list[Box]]] = {}
+    for path, size, boxes in found:
+        real = path.resolve()
+        if real in files:
+            faults.add(Fault.DUPLICATE_PICTURE, path.name)
+            files[real][2].extend(boxes)
+        else:
+            files[real] = path, size, list(boxes)
+    return tuple(annotated(*entry, faults) for entry in files.values())
 
 
 def annotated(path: Path, size: tuple[int, int], boxes: Iterable[Box], faults: Faults) -> Annotated:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.errors import UsageError
+from edgeresnet.core.files import is_there
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.schema import nearest
 from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Fault, Faults
@@ -32,9 +33,13 @@ ALIASES: Mapping[str, str] = {
 
 
 def read_annotations(
-    images: Path, annotations: Path | None = None, *, strict: bool = False
+    images: Path,
+    annotations: Path | None = None,
+    *,
+    strict: bool = False,
+    option: str = "--images",
 ) -> AnnotatedSet:
-    """The annotated pictures of ``--images`` and ``--annotations``.
+    """The annotated pictures of ``images``, which ``option`` named, and of ``--annotations``.
 
     - a COCO file ``instances.json``, its pictures in ``images``;
     - a folder of VOC's XML files, the pictures in ``images``;
@@ -45,8 +50,13 @@ def read_annotations(
     ``strict`` the first fault is a :class:`UsageError`, else each is counted.
     """
     faults = Faults(strict)
+    if is_there(images):
+        raise UsageError(
+            f"{option}: {images} is a file, annotated pictures are looked for in a folder",
+            hint="the folder that they lie in; --annotations says which of them count",
+        )
     if not images.is_dir():
-        raise UsageError(f"--images: no such folder: {images}")
+        raise UsageError(f"{option}: no such folder: {images}")
     root = voc_root(images)
     if annotations is not None and not _is_list(annotations):
         if annotations.is_dir():
@@ -63,7 +73,7 @@ def read_annotations(
         raise UsageError(
             f"--annotations: none given, and {images} is no Pascal VOC folder",
             hint="--annotations instances.json, or a folder of .xml files; "
-            "or --images with JPEGImages/ and Annotations/ in it",
+            f"or {option} with JPEGImages/ and Annotations/ in it",
         )
     if not found.pictures:
         faulty = next(iter(faults.first.items()), None)

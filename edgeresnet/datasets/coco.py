@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeresnet.core.errors import UsageError
-from edgeresnet.core.files import existing_file
-from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Box, Fault, Faults, annotated
+from edgeresnet.core.files import existing_file, is_there
+from edgeresnet.datasets.annotated import AnnotatedSet, Box, Fault, Faults, each_once
 from edgeresnet.datasets.picture_size import picture_size
 
 Entry = dict[str, Any]
@@ -42,12 +42,12 @@ def read_coco(path: Path, images: Path, faults: Faults) -> AnnotatedSet:
         else:
             pictures[entry["id"]] = entry
     boxes = _boxes(table, path, class_of, pictures, faults)
-    kept = []
-    for number, entry in pictures.items():
-        found = _picture(entry, images, boxes.get(number, []), faults)
-        if found is not None:
-            kept.append(found)
-    return AnnotatedSet(path, tuple(classes), tuple(kept), faults)
+    found = (
+        (*picture, boxes.get(number, []))
+        for number, entry in pictures.items()
+        if (picture := _picture(entry, images, faults)) is not None
+    )
+    return AnnotatedSet(path, tuple(classes), each_once(found, faults), faults)
 
 
 def _read(path: Path) -> Entry:
@@ -93,8 +93,7 @@ def _boxes(
         try:
             x, y, width, height = (_number(value) for value in entry["bbox"])
             picture, category = entry["image_id"], entry["category_id"]
-            crowd = bool(entry.get("iscrowd", 0))
-            difficult = bool(entry.get("difficult", 0) or entry.get("ignore", 0))
+            crowd, *aside = (_flag(entry.get(key)) for key in ("iscrowd", "difficult", "ignore"))
         except (KeyError, TypeError, ValueError):
             faults.add(Fault.MALFORMED, where)
             continue
@@ -108,17 +107,18 @@ def _boxes(
             faults.add(Fault.UNKNOWN_CLASS, f"{where}: category {category!r}")
         else:
             xyxy = (x, y, x + width, y + height)
-            boxes[picture].append(Box(xyxy, class_of[category], where, crowd, difficult))
+            boxes[picture].append(Box(xyxy, class_of[category], where, crowd, any(aside)))
     return boxes
 
 
-def _picture(entry: Entry, images: Path, boxes: list[Box], faults: Faults) -> Annotated | None:
+def _picture(entry: Entry, images: Path, faults: Faults) -> tuple[Path, tuple[int, int]] | None:
+    """File and size of a picture, where it is there and readable."""
     name = Path(entry["file_name"])
     inside = not name.is_absolute() and ".." not in name.parts
     path = next(
-        (p for p in (images / name, images / name.name) if inside and p.is_file()), images / name
+        (p for p in (images / name, images / name.name) if inside and is_there(p)), images / name
     )
-    if not inside or not path.is_file():
+    if not inside or not is_there(path):
         faults.add(Fault.MISSING_PICTURE, str(name))
         return None
     try:
@@ -130,11 +130,18 @@ def _picture(entry: Entry, images: Path, boxes: list[Box], faults: Faults) -> An
     if said != size:
         sizes = f"{said[0]} x {said[1]} said, {size[0]} x {size[1]} found"
         faults.add(Fault.WRONG_SIZE, f"{name}: {sizes}")
-    return annotated(path, size, boxes, faults)
+    return path, size
 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _flag(value: object) -> bool:
+    """Yes or no as files say it; where they say nothing, no."""
+    if value is not None and value not in (0, 1):
+        raise TypeError(f"{value!r} is neither 0 nor 1")
+    return bool(value)
 
 
 def _number(value: object) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeresnet.core.errors import UsageError
-from edgeresnet.core.files import existing_file
+from edgeresnet.core.files import existing_file, is_there
 from edgeresnet.core.pictures import is_picture, read_picture
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import Pixels
@@ -96,7 +96,7 @@ def _in_csv(path: Path, option: str) -> Iterator[Entry]:
         where = f"{option}: {path}, line {line}"
         name, text = row.get("file", ""), row.get("class_index", "")
         found = next(
-            (p for p in (path.parent / name, path.parent / "images" / name) if p.is_file()), None
+            (p for p in (path.parent / name, path.parent / "images" / name) if is_there(p)), None
         )
         if found is None:
             raise UsageError(f"{where}: no such file: {name!r}")

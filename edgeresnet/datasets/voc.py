@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeresnet.core.errors import UsageError
+from edgeresnet.core.files import is_there
 from edgeresnet.core.pictures import SUFFIXES
-from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Box, Fault, Faults, annotated
+from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Box, Fault, Faults, each_once
 from edgeresnet.datasets.picture_size import picture_size
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -41,11 +42,8 @@ def read_voc(xml: Path, images: Path, faults: Faults, chosen: Path | None = None
     """
     names = _names(xml, chosen)
     classes: dict[str, int] = {}
-    kept = []
-    for name in names:
-        found = _picture(xml / f"{name}.xml", images, classes, faults)
-        if found is not None:
-            kept.append(found)
+    found = (_picture(xml / f"{name}.xml", images, classes, faults) for name in names)
+    kept = each_once((picture for picture in found if picture is not None), faults)
     order = sorted(classes)
     places = {classes[name]: place for place, name in enumerate(order)}
     pictures = tuple(_renumbered(picture, places) for picture in kept)
@@ -77,8 +75,10 @@ def listed_names(chosen: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _picture(path: Path, images: Path, classes: dict[str, int], faults: Faults) -> Annotated | None:
-    if not path.is_file():
+def _picture(
+    path: Path, images: Path, classes: dict[str, int], faults: Faults
+) -> tuple[Path, tuple[int, int], list[Box]] | None:
+    if not is_there(path):
         faults.add(Fault.MISSING_FILE, path.name)
         return None
     root = _read(path, faults)
@@ -97,7 +97,7 @@ def _picture(path: Path, images: Path, classes: dict[str, int], faults: Faults) 
     if said != (str(size[0]), str(size[1])):
         sizes = f"{said[0] or '?'} x {said[1] or '?'} said, {size[0]} x {size[1]} found"
         faults.add(Fault.WRONG_SIZE, f"{path.name}: {sizes}")
-    return annotated(picture, size, _boxes(root, path, classes, faults), faults)
+    return picture, size, list(_boxes(root, path, classes, faults))
 
 
 def _read(path: Path, faults: Faults) -> ET.Element | None:
@@ -111,7 +111,7 @@ def _read(path: Path, faults: Faults) -> ET.Element | None:
             if root.tag == "annotation":
                 return root
             reason = f"is <{root.tag}>, not <annotation>"
-    except (OSError, ValueError, ET.ParseError) as error:
+    except (OSError, ValueError, LookupError, ET.ParseError) as error:  # no such encoding
         reason = str(error)
     faults.add(Fault.BROKEN_FILE, f"{path.name}: {reason}")
     return None
@@ -121,10 +121,10 @@ def _find(images: Path, stem: str, said: str) -> Path | None:
     """The picture of the file's own name, else the one that it names."""
     for suffix in (".jpg", *sorted(SUFFIXES - {".jpg"})):
         for spelled in (suffix, suffix.upper()):
-            if (path := images / f"{stem}{spelled}").is_file():
+            if is_there(path := images / f"{stem}{spelled}"):
                 return path
     name = Path(said.strip()).name
-    return images / name if name and (images / name).is_file() else None
+    return images / name if name and is_there(images / name) else None
 
 
 def _boxes(root: ET.Element, path: Path, classes: dict[str, int], faults: Faults) -> Iterator[Box]:

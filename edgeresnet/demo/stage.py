@@ -1,4 +1,4 @@
-"""The whole way on the embedded sample network: drawn pictures in, annotated video out."""
+"""The whole way on the embedded networks: drawn pictures in, one annotated film out."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
@@ -19,26 +17,25 @@ from edgeresnet.benchmark.stage import BenchmarkReport, benchmark
 from edgeresnet.compile.stage import compile_graph
 from edgeresnet.convert.stage import ConvertReport, convert
 from edgeresnet.core.errors import UsageError
-from edgeresnet.core.pictures import read_picture
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels
-from edgeresnet.datasets.procedural import draw_clip, write_pictures
+from edgeresnet.datasets.procedural import draw_clip
+from edgeresnet.demo.networks import CLASSIFIER, DETECTOR, Network, Pictures
+from edgeresnet.demo.showing import sheet, write_beside, write_film
 from edgeresnet.evaluate.classification import EvaluateReport
+from edgeresnet.evaluate.detection import DetectionReport
 from edgeresnet.evaluate.stage import evaluate
 from edgeresnet.flow.report import RunReport
+from edgeresnet.metrics.accuracy import Interval
+from edgeresnet.metrics.coco_evaluator import need_evaluator
 from edgeresnet.quantize.report import QuantizeReport
 from edgeresnet.quantize.stage import quantize
-from edgeresnet.run.model import open_model
 from edgeresnet.run.stage import run
-from edgeresnet.sinks.draw import annotate
 
-SAMPLE = Path(__file__).with_name("sample.safetensors")
-CALIBRATION, EVALUATION = 200, 600
-CLIP_SECONDS, CLIP_FPS = 12, 30
+NETWORKS = CLASSIFIER, DETECTOR
+CLIP_SECONDS, CLIP_FPS, CLIP_SIZE = 12, 30, (640, 480)
 _MARKER = ".edgeresnet-demo"
-_SEEDS = {"calibration": 11, "evaluation": 12, "clip": 13}
-_TILE, _COLUMNS, _ROWS = 300, 4, 2
-_BENCHMARK_S = 4.0
+_SEEDS = {"calibration": 11, "evaluation": 12, "clip": 10}
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,35 @@ class Leg:
 
     name: str
     bundle: Path
-    accuracy: EvaluateReport
+    right: Interval
+    """Top-1 of a classifier, mAP@.5 of a detector, in percent."""
     speed: BenchmarkReport
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Float and INT8 on one target."""
+
+    target: str
+    legs: tuple[Leg, Leg]
+    accuracy: EvaluateReport | DetectionReport
+    """Of INT8, with float on the same target as the reference."""
+    drop: Interval
+    """Points that INT8 loses."""
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """What one network was made into, how good that is, and what it says of the clip."""
+
+    network: Network
+    converted: ConvertReport
+    quantized: QuantizeReport
+    pairs: tuple[Pair, ...]
+    ran: RunReport
+    film: Path
+    sheet: Pixels
+    written: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -56,11 +80,10 @@ class DemoReport:
     """What the demo made, measured and wrote."""
 
     folder: Path
-    converted: ConvertReport
-    quantized: QuantizeReport
-    legs: tuple[Leg, ...]
-    ran: RunReport
+    ways: tuple[Way, ...]
+    """One of each network."""
     written: tuple[Path, ...]
+    """The film and the sheet of pictures that show both networks, then everything else."""
     seconds: float
 
 
@@ -71,51 +94,113 @@ def demo(
     say: Callable[[str], None] = lambda _line: None,
     progress: Callable[[], Progress] = lambda: silent,
 ) -> DemoReport:
-    """Take the embedded quarter-width ResNet-50 through every stage, in the new ``folder``.
+    """Take the embedded classifier and detector through every stage, in the new ``folder``.
 
-    Nothing is fetched: pictures and clip are drawn. Every installed backend takes part.
+    Nothing is fetched: pictures and clip are drawn. Every installed backend takes part. Both run
+    on one clip, and ``annotated.mp4`` shows it twice: labels on the left, boxes on the right.
     """
     start = time.monotonic()
-    folder = Path(folder)
+    need_evaluator()
+    folder, last = Path(folder), len(NETWORKS) + 2
     with _fresh(folder, force=force):
-        say("1/7  draw pictures and a clip")
-        calibration, evaluation = folder / "pictures/calibration", folder / "pictures/evaluation"
-        write_pictures(calibration, CALIBRATION, seed=_SEEDS["calibration"])
-        write_pictures(evaluation, EVALUATION, seed=_SEEDS["evaluation"])
-        clip = folder / "clip.mp4"
-        _write_clip(clip)
-        say("2/7  convert: checkpoint to graph, checked against the training, proved equal")
-        graph = folder / "sample.onnx"
-        converted = convert(SAMPLE, graph, images=calibration, progress=progress())
-        say("3/7  quantize: INT8 inside the accuracy budget")
-        int8 = folder / "sample.int8.onnx"
-        quantized = quantize(
-            graph, int8, images=calibration, eval_images=evaluation, progress=progress()
-        )
-        legs = []
-        say("4/7  compile for each backend, prove, evaluate and benchmark")
-        for target in _targets():
-            for name, path in (("fp32", graph), ("INT8", int8)):
-                bundle = folder / f"sample.{name.lower()}.{target}.bundle"
-                compile_graph(path, bundle, target=target)
-                accuracy = evaluate(bundle, images=evaluation, reference=graph)
-                if not isinstance(accuracy, EvaluateReport):
-                    raise TypeError(f"{bundle} is no classifier")
-                speed = benchmark(bundle, source=str(clip), seconds=_BENCHMARK_S)
-                legs.append(Leg(f"{name} on {target}", bundle, accuracy, speed))
-                say(f"     {name} on {target}: {speed.end_to_end_fps:.0f} frames/s")
-        fastest = max(legs, key=lambda leg: leg.speed.end_to_end_fps).bundle
-        say(f"5/7  run the clip through {fastest.name}")
-        video, lines = folder / "annotated.mp4", folder / "predictions.jsonl"
-        ran = run(fastest, str(clip), [f"video:{video}", f"jsonl:{lines}"])
-        say("6/7  draw labels on pictures")
-        sheet = folder / "annotated.jpg"
-        _write_sheet(sheet, fastest, evaluation)
-        say("7/7  done")
-    written = (graph, int8, *(leg.bundle for leg in legs), clip, video, sheet, lines)
-    return DemoReport(
-        folder, converted, quantized, tuple(legs), ran, written, time.monotonic() - start
+        say(f"1/{last}  draw a clip")
+        clip, frames = folder / "clip.mp4", CLIP_SECONDS * CLIP_FPS
+        scenes = draw_clip(frames, seed=_SEEDS["clip"], size=CLIP_SIZE, fps=CLIP_FPS)
+        write_film(clip, (scene.pixels for scene in scenes), CLIP_SIZE, CLIP_FPS)
+        ways = []
+        for step, network in enumerate(NETWORKS, start=2):
+            say(f"{step}/{last}  {network.name}")
+            ways.append(
+                _take(network, folder / network.name, clip, lambda at: say(f"     {at}"), progress)
+            )
+        say(f"{last}/{last}  put both beside each other")
+        film, picture = folder / "annotated.mp4", folder / "annotated.jpg"
+        write_beside(film, ways[0].film, ways[1].film, CLIP_SIZE, CLIP_FPS)
+        sheets = np.vstack([way.sheet for way in ways])
+        cv2.imwrite(str(picture), sheets, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    written = (film, picture, clip, *(path for way in ways for path in way.written))
+    return DemoReport(folder, tuple(ways), written, time.monotonic() - start)
+
+
+def _take(
+    network: Network,
+    folder: Path,
+    clip: Path,
+    say: Callable[[str], None],
+    progress: Callable[[], Progress],
+) -> Way:
+    """Every stage with one network, in the new ``folder``."""
+    say("draw pictures")
+    pictures = folder / "pictures"
+    seen = network.draw(pictures / "calibration", network.calibration, _SEEDS["calibration"])
+    unseen = network.draw(pictures / "evaluation", network.evaluation, _SEEDS["evaluation"])
+    say("convert: checkpoint to graph, checked against the training, proved equal")
+    graph, int8 = folder / f"{network.name}.onnx", folder / f"{network.name}.int8.onnx"
+    converted = convert(network.weights, graph, images=seen.images, progress=progress())
+    say("quantize: INT8 inside the accuracy budget")
+    quantized = quantize(
+        graph,
+        int8,
+        images=seen.images,
+        eval_images=unseen.images,
+        annotations=unseen.annotations,
+        progress=progress(),
     )
+    say("compile for each backend, prove, evaluate and benchmark")
+    pairs = []
+    for target in _targets():
+        pair = _measure(network, (graph, int8), target, unseen, clip)
+        pairs.append(pair)
+        for leg in pair.legs:
+            say(f"  {leg.name}: {leg.speed.end_to_end_fps:.0f} frames/s")
+    legs = [leg for pair in pairs for leg in pair.legs]
+    fastest = max(legs, key=lambda leg: leg.speed.end_to_end_fps).bundle
+    say(f"run the clip through {fastest.name}")
+    film, lines = folder / "annotated.mp4", folder / "predictions.jsonl"
+    ran = run(fastest, str(clip), [f"video:{film}", f"jsonl:{lines}"], policy=network.policy)
+    said = sheet(fastest, unseen.images, network.policy)
+    written = (film, lines, graph, int8, *(leg.bundle for leg in legs))
+    return Way(network, converted, quantized, tuple(pairs), ran, film, said, written)
+
+
+def _measure(
+    network: Network, graphs: tuple[Path, Path], target: str, unseen: Pictures, clip: Path
+) -> Pair:
+    """Compile the float and the INT8 graph for a target and measure both."""
+    bundles = [graph.with_suffix(f".{target}.bundle") for graph in graphs]
+    for graph, bundle in zip(graphs, bundles, strict=True):
+        compile_graph(graph, bundle, target=target)
+    fp32, int8 = bundles
+    found = evaluate(int8, images=unseen.images, annotations=unseen.annotations, reference=fp32)
+    if not isinstance(found, EvaluateReport | DetectionReport):
+        raise TypeError(f"{int8} is neither classifier nor detector")
+    right, drop = _figures(found)
+    speeds = [benchmark(one, source=str(clip), seconds=network.benchmark_s) for one in bundles]
+    return Pair(
+        target,
+        (
+            Leg(f"fp32 on {target}", fp32, right[0], speeds[0]),
+            Leg(f"INT8 on {target}", int8, right[1], speeds[1]),
+        ),
+        found,
+        drop,
+    )
+
+
+def _figures(
+    found: EvaluateReport | DetectionReport,
+) -> tuple[tuple[Interval, Interval], Interval]:
+    """How right the reference and the model are, and the points that the model loses."""
+    if isinstance(found, EvaluateReport):
+        assert found.reference_top1 is not None
+        assert found.top1 is not None
+        assert found.drop is not None
+        return (found.reference_top1, found.top1), found.drop
+    assert found.score is not None
+    assert found.compared is not None
+    assert found.compared.score is not None
+    assert found.compared.drop is not None
+    return (found.compared.score.map50, found.score.map50), found.compared.drop[1]
 
 
 def _targets() -> list[str]:
@@ -135,31 +220,3 @@ def _fresh(folder: Path, *, force: bool) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).touch()
     yield
-
-
-def _write_clip(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        stream = container.add_stream(codec, rate=Fraction(CLIP_FPS))
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
-        for scene in draw_clip(CLIP_SECONDS * CLIP_FPS, seed=_SEEDS["clip"], fps=CLIP_FPS):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene.pixels, format="bgr24")))
-        container.mux(stream.encode(None))
-
-
-def _write_sheet(path: Path, bundle: Path, pictures: Path) -> None:
-    """A sheet of pictures with their labels, one of each of the first classes."""
-    folders = sorted(p for p in pictures.iterdir() if p.is_dir())
-    step = max(1, len(folders) // (_COLUMNS * _ROWS))
-    chosen = [min(f.iterdir()) for f in folders[::step]][: _COLUMNS * _ROWS]
-    tiles: list[Pixels] = []
-    with open_model(bundle, top=3) as model:
-        for file in chosen:
-            pixels = read_picture(file)
-            large = cv2.resize(pixels, (_TILE, _TILE), interpolation=cv2.INTER_CUBIC)
-            tiles.append(annotate(large, model.predict(pixels)))  # type: ignore[arg-type]
-    blank = np.full((_TILE, _TILE, 3), 255, np.uint8)
-    tiles += [blank] * (_COLUMNS * _ROWS - len(tiles))
-    rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
-    cv2.imwrite(str(path), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 92])

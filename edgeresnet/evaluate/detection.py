@@ -11,20 +11,22 @@ from typing import Any, TypeVar
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.predictions import Detections
 from edgeresnet.core.progress import Progress
-from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Fault, Faults
+from edgeresnet.datasets.annotated import Annotated, AnnotatedSet, Fault, Faults, need_boxes
 from edgeresnet.datasets.annotations import for_labels, is_annotated, read_annotations
 from edgeresnet.datasets.pictures import list_pictures
 from edgeresnet.evaluate.reading import fitted
 from edgeresnet.flow.predictor import Predictor
 from edgeresnet.metrics.accuracy import Interval, proportion
 from edgeresnet.metrics.agreement import same_boxes
-from edgeresnet.metrics.average_precision import AveragePrecision, average_precision, paired_drop
+from edgeresnet.metrics.average_precision import (
+    LEAST_SCORE,
+    AveragePrecision,
+    average_precision,
+    paired_drop,
+)
 from edgeresnet.metrics.coco_evaluator import need_evaluator
 from edgeresnet.tasks import make_task
 
-LEAST_SCORE = 0.05
-"""Of the boxes that are scored, as torchvision's detectors keep them: a curve needs the faint ones,
-of which a live picture shows none."""
 T = TypeVar("T")
 
 
@@ -121,9 +123,8 @@ def evaluate_detector(
     truth, mapping = for_labels(
         read_annotations(images, annotations, strict=strict), main.labels, class_map
     )
+    need_boxes(truth.pictures, f"of {truth.origin}")
     found, pictures = _run(main, truth.pictures, _path, truth.faults, ("evaluate", progress))
-    if not sum(len(picture.boxes) for picture in pictures):
-        raise UsageError(f"--annotations: {truth.origin} has no box of a class of the network")
     report = _report(main, truth, pictures, mapping, average_precision(pictures, found))
     if other is None:
         return report

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,23 @@ import numpy.typing as npt
 
 from edgeresnet.backends import get_backend
 from edgeresnet.core.artifacts import Artifact, Graph
-from edgeresnet.core.errors import UsageError
+from edgeresnet.core.errors import ModelError, UsageError
+from edgeresnet.core.frames import Frame
+from edgeresnet.core.predictions import Prediction
 from edgeresnet.core.progress import Progress, silent
-from edgeresnet.core.protocols import Backend, Engine, Mode
+from edgeresnet.core.protocols import Backend, Engine, Mode, Task
 from edgeresnet.core.target import Options, Scheme, Target
-from edgeresnet.core.tensors import Pixels
+from edgeresnet.core.tensors import Pixels, Tensors
 from edgeresnet.flow.alternate import Clock, alternate, runs_per_second
 from edgeresnet.flow.golden import batch_feeds, relative_error
 from edgeresnet.flow.worth import INT8, Alternative, Setting, choose, explain, half_inside
-from edgeresnet.metrics.accuracy import same_label
+from edgeresnet.metrics.accuracy import Interval
+from edgeresnet.metrics.agreement import Agreement, agreement
 from edgeresnet.metrics.fingerprint import fingerprint
 from edgeresnet.metrics.processor import read_processor
 from edgeresnet.tasks import make_task
 
 _BLOCKS = 5
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Advice:
             "alternatives": [other.as_json(float32) for other in self.alternatives],
             "pictures": self.pictures,
             "rounds": len(float32.times_ms),
+            "agreement_of": float32.agreement.of,
             "fingerprint": fingerprint(),
         }
 
@@ -88,7 +91,8 @@ def advise(
     ``pictures`` are fitted to the network's size; 32 to 64 of the gate's do. ``int8_inside`` and
     ``drop`` are the gate's verdict on INT8 and its words; ``max_drop`` the budget in points. Takes
     about ``seconds`` for each precision, half of them on one session at a time, half on as many as
-    keep the device full. Agreement and error are against float32 on the same backend.
+    keep the device full. Agreement (the task's own: of labels, of sure boxes, the vectors' cosine)
+    and error are against float32 on the same backend.
     """
     if float_graph.scheme is not Scheme.FLOAT or int8.scheme is Scheme.FLOAT:
         raise UsageError("advice needs the float graph and the INT8 graph made of it")
@@ -102,24 +106,25 @@ def advise(
         feeds = [batch_feeds(picture, float_graph.batch) for picture in pictures]
         with ExitStack() as stack:
             sessions = [e.session() for e in _loaded(stack, backend, built, Mode.LATENCY)]
-            # a copy, since a session may write its next result over its last; warms up as well
-            said = [
-                np.stack([np.array(task.signature(s.infer(f))) for f in feeds]) for s in sessions
-            ]
+            # warms up as well
+            said = [_said(task, s.infer, pictures, float_graph.batch) for s in sessions]
             times = alternate(sessions, feeds, half_s, clock=clock, progress=progress)
         with ExitStack() as stack:
             engines = _loaded(stack, backend, built, Mode.THROUGHPUT)
             rates = _rates(engines, float_graph.batch, pictures, half_s, clock, progress)
+    exact = said[0]
+    if not exact.predictions:
+        raise ModelError(f"{float_graph.path} gives values that are not finite on {backend.name}")
     alternatives = []
     for at, (name, made) in enumerate(built.items()):
-        agreement = 100 * float(np.mean(same_label(said[0], said[at])))
-        error = relative_error(said[at], said[0])
+        error = relative_error(said[at].signatures, exact.signatures)
+        agreed = said[at].agreement(exact)
         inside = (
             int8_inside and math.isfinite(error)
             if name == INT8
-            else half_inside(agreement, error, max_drop, len(pictures))
+            else half_inside(agreed, error, max_drop)
         )
-        measured = (times[at], rates[at], made.size_mb, agreement, error)
+        measured = (times[at], rates[at], made.size_mb, agreed, error)
         alternatives.append(Alternative(name, made.options, *measured, inside))
     best = choose(alternatives)
     on_processor = "CPU" in target.device.upper()
@@ -127,6 +132,40 @@ def advise(
         int8.scheme, target.scheme, target.name, read_processor() if on_processor else None, drop
     )
     return Advice(tuple(alternatives), best, explain(alternatives, best, setting), len(pictures))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What one alternative says of each picture."""
+
+    signatures: npt.NDArray[np.float32]
+    predictions: tuple[Prediction, ...]
+    """Empty where a signature is not finite: then nothing can be made of the outputs."""
+
+    def agreement(self, exact: _Said) -> Agreement:
+        """With ``exact``; no per cent when nothing can be made of the outputs."""
+        if self.predictions:
+            return agreement(exact.predictions, self.predictions)
+        alike = agreement(exact.predictions, exact.predictions)
+        return replace(alike, percent=Interval(0.0, 0.0, 0.0))
+
+
+def _said(
+    task: Task,
+    infer: Callable[[Tensors], Tensors],
+    pictures: Sequence[Pixels],
+    batch: int,
+) -> _Said:
+    """Copied, since a session may write its next result over its last."""
+    signatures: list[npt.NDArray[np.float32]] = []
+    predictions: list[Prediction] = []
+    for picture in pictures:
+        outputs = infer(batch_feeds(picture, batch))
+        signatures.append(np.array(task.signature(outputs)))
+        if np.isfinite(signatures[-1]).all():
+            predictions.append(task.prediction(outputs, Frame(picture, len(predictions), 0)))
+    finite = len(predictions) == len(pictures)
+    return _Said(np.stack(signatures), tuple(predictions) if finite else ())
 
 
 def _build(

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgeresnet.core.errors import ModelError
 from edgeresnet.core.target import Scheme
 from edgeresnet.core.tensors import IMAGE, Pixels, Tensors
 
@@ -63,7 +64,14 @@ def golden_error(
 ) -> float:
     """Relative error on all golden pictures (n, height, width, 3); the worst place in the batch.
 
-    ``signature`` is the task's; ``expected`` (n, length) what it made of the right outputs.
+    ``signature`` is the task's; ``expected`` (n, length) what it made of the right outputs. Of
+    another length nothing can be said: ModelError.
     """
     got = signatures(infer, signature, pictures, batch)
+    if got[:, 0].shape != expected.shape:
+        raise ModelError(
+            f"the golden outputs are {expected.shape[-1]} values a picture, this edgeresnet makes "
+            f"{got.shape[-1]} of them: the bundle was made by another one",
+            hint="compile it again",
+        )
     return max(relative_error(got[:, place], expected) for place in range(batch))

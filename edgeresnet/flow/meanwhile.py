@@ -17,7 +17,7 @@ from edgeresnet.core.progress import BUILDER, Progress, StoppedError, silent, un
 from edgeresnet.core.protocols import Mode, Session
 from edgeresnet.core.target import load_target
 from edgeresnet.core.tensors import Tensors
-from edgeresnet.flow.opening import OpenBundle, open_bundle, prove
+from edgeresnet.flow.opening import OpenBundle, check_golden, open_bundle, prove
 
 _STAND_IN_TARGET = "generic-cpu"
 _MOST_SESSIONS = 3
@@ -99,6 +99,7 @@ def open_meanwhile(
         with open_bundle(bundle, mode, spare=spare, progress=progress) as opened:
             yield opened
         return
+    check_golden(bundle)
     count = (1 if mode is Mode.LATENCY else min(os.cpu_count() or 1, _MOST_SESSIONS)) + spare
     handover = Handover(stand_in, _serving=count)
     with handover._stand_in:  # noqa: SLF001  its own, closed earlier when all have left

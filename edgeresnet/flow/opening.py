@@ -16,7 +16,7 @@ from edgeresnet.core.errors import ModelError
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.protocols import Engine, Mode, Session
 from edgeresnet.flow.golden import golden_error
-from edgeresnet.tasks import make_task
+from edgeresnet.tasks import make_task, signature_version
 
 if TYPE_CHECKING:
     from edgeresnet.flow.meanwhile import Handover
@@ -70,6 +70,7 @@ def open_bundle(
     """
     bundle = read_bundle(bundle) if isinstance(bundle, Path) else bundle
     manifest = bundle.manifest
+    check_golden(bundle)
     backend = get_backend(manifest.artifact.backend)
     cache = _cache_folder(bundle) if use_cache else None
     errors: list[float] = []
@@ -95,6 +96,18 @@ def open_bundle(
         f"{manifest.golden.tolerance:g} allowed",
         hint="another version of the runtime? The manifest's made_with has the one that was proved",
     )
+
+
+def check_golden(bundle: Bundle) -> None:
+    """Refuse a bundle whose golden outputs were kept as something else than is computed here."""
+    manifest = bundle.manifest
+    known = signature_version(manifest.task)
+    if manifest.golden.signature != known:
+        raise ModelError(
+            f"bundle {bundle.folder} was made by another edgeresnet: its golden outputs are kept "
+            f"as signature {manifest.golden.signature} of {manifest.task!r}, this one has {known}",
+            hint="compile it again",
+        )
 
 
 def prove(session: Session, bundle: Bundle, batch: int) -> float:

@@ -36,6 +36,7 @@ class RunReport:
     handover: Handover | None = None
     """Where another runtime serves while the engine is built."""
     _first_ns: int = 0
+    _steady_ns: int = 0
     _last_ns: int = 0
     _steady: int = 0
 
@@ -44,7 +45,7 @@ class RunReport:
         if not self._first_ns:
             self._first_ns = result.done_ns
         if result.done_ns - self._first_ns > _WARM_UP_S * 1e9 and not self._steady:
-            self._first_ns, self._steady = result.done_ns, 1
+            self._steady_ns, self._steady = result.done_ns, 1
         elif self._steady:
             self._steady += 1
         self._last_ns = max(self._last_ns, result.done_ns)
@@ -60,9 +61,10 @@ class RunReport:
 
     @property
     def fps(self) -> float:
-        """Predictions a second once warm: the first half second is left out of a longer run."""
-        seconds = (self._last_ns - self._first_ns) / 1e9
-        count = (self._steady or self.counters.inferred) - 1
+        """Predictions a second once warm: without the first half second, unless most are of it."""
+        warm = 2 * self._steady > self.counters.inferred
+        count = (self._steady if warm else self.counters.inferred) - 1
+        seconds = (self._last_ns - (self._steady_ns if warm else self._first_ns)) / 1e9
         return count / seconds if seconds > 0 and count > 0 else 0.0
 
     def as_json(self) -> dict[str, Any]:

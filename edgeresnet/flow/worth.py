@@ -10,6 +10,7 @@ from typing import Any
 
 from edgeresnet.core.target import Options, Scheme
 from edgeresnet.flow.golden import HALF_TOLERANCE
+from edgeresnet.metrics.agreement import Agreement
 from edgeresnet.metrics.processor import Processor
 from edgeresnet.metrics.ratio import Ratio, speedup
 
@@ -34,10 +35,10 @@ class Alternative:
     """Of all sessions that keep the device full."""
     size_mb: float
     """Of the compiled files."""
-    agreement: float
-    """Percent of the pictures that get float32's label."""
+    agreement: Agreement
+    """With float32."""
     logit_error: float
-    """Relative error of centred logits against float32's."""
+    """Relative error of centred logits against float32's; of other tasks, of their signature."""
     inside: bool
     """Whether it is as right as the budget asks."""
 
@@ -65,7 +66,7 @@ class Alternative:
             "speedup": self.over(float32).as_json(),
             "images_per_s": round(self.images_per_s, 2),
             "size_mb": round(self.size_mb, 2),
-            "agreement": round(self.agreement, 3),
+            "agreement": round(self.agreement.percent.value, 3),
             "logit_error": float(f"{self.logit_error:.3g}") if finite else None,
             "inside": self.inside,
         }
@@ -86,14 +87,15 @@ class Setting:
     """What INT8 loses, in the gate's words."""
 
 
-def half_inside(agreement: float, logit_error: float, max_drop: float, pictures: int) -> bool:
-    """Whether half precision may be run: its logits are right, and few labels change.
+def half_inside(agreement: Agreement, logit_error: float, max_drop: float) -> bool:
+    """Whether half precision may be run: its outputs are right, and what they say hardly changes.
 
-    No more than the budget of ``max_drop`` points; where that is less than one of the
-    ``pictures``, one may change, since so few cannot tell less.
+    By no more than the budget of ``max_drop`` points; where that is less than a single label or
+    box, one may change, since so few cannot tell less.
     """
-    changed = round((100 - agreement) / 100 * pictures)
-    return changed <= max(max_drop / 100 * pictures, 1) and logit_error <= HALF_TOLERANCE
+    least = 0.0 if agreement.of == "vectors" else 100 / max(agreement.count, 1)
+    lost = round(100 - agreement.percent.value, 9)
+    return lost <= max(max_drop, round(least, 9)) and logit_error <= HALF_TOLERANCE
 
 
 def choose(alternatives: Sequence[Alternative]) -> Alternative:

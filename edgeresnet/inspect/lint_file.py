@@ -9,7 +9,7 @@ from typing import Any
 from edgeresnet.core.contract import graph_of, load_onnx, read_metadata
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.files import existing_file
-from edgeresnet.core.lint import Finding, likely_scheme, lint_file
+from edgeresnet.core.lint import Finding, likely_scheme, lint_file, lint_for
 from edgeresnet.core.schema import nearest
 from edgeresnet.core.target import Scheme, load_target
 
@@ -45,7 +45,10 @@ class LintReport:
 def lint_onnx(
     path: Path | str, *, target: str | None = None, scheme: str | None = None
 ) -> LintReport:
-    """Hold an ONNX file to a scheme: the one named, the target's, its own, else the likely one."""
+    """Hold an ONNX file to a scheme: the one named, the target's, its own, else the likely one.
+
+    With a target also to what its backend can build.
+    """
     path = Path(path)
     if path.suffix != ".onnx":
         raise UsageError(
@@ -55,17 +58,20 @@ def lint_onnx(
     if target is not None and scheme is not None:
         raise UsageError("--target and --scheme both say for whom", hint="leave one of them out")
     model = load_onnx(path)
+    beyond: tuple[Finding, ...] = ()
     graph = graph_of(model, path) if "schema" in read_metadata(model) else None
     if scheme is not None:
         chosen, because = _named(scheme), "scheme"
     elif target is not None:
-        chosen, because = load_target(target).scheme, "target"
+        profile = load_target(target)
+        chosen, because = profile.scheme, "target"
+        beyond = lint_for(model, profile.backend)
     elif graph is not None:
         chosen, because = graph.scheme, "graph"
     else:
         chosen, because = likely_scheme(model), "guess"
     kind = "onnx" if graph is None else "graph"
-    return LintReport(path, kind, chosen, because, lint_file(path, chosen))
+    return LintReport(path, kind, chosen, because, (*beyond, *lint_file(path, chosen)))
 
 
 def _named(scheme: str) -> Scheme:

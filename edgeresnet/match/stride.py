@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edgeresnet.core.contract import copy_of
@@ -16,8 +17,30 @@ def move_stride(body: onnx.ModelProto, stride_in: str) -> bool:
     Found by form: a 1x1 convolution, a ReLU and a 3x3 convolution in a row, one of them with
     stride 2. Returns whether there was any.
     """
+    pairs = list(_pairs(body))
+    for before, node in pairs:
+        _set_strides(before, 2 if stride_in == "1x1" else 1)
+        _set_strides(node, 1 if stride_in == "1x1" else 2)
+    return bool(pairs)
+
+
+def acts_on(body: onnx.ModelProto) -> str:
+    """The first tensor whose statistics tell where the stride is; empty where there is no choice.
+
+    It is what the first 3x3 convolution of such a pair gives, its BatchNorm behind it: the 1x1
+    convolution gives the same values with a stride, only fewer.
+    """
+    _, node = next(_pairs(body), (None, None))
+    if node is None:
+        return ""
+    name = str(node.output[0])
+    behind = (n for n in body.graph.node if n.op_type == "BatchNormalization")
+    return next((str(norm.output[0]) for norm in behind if norm.input[0] == name), name)
+
+
+def _pairs(body: onnx.ModelProto) -> Iterator[tuple[Any, Any]]:
+    """The 1x1 and the 3x3 convolution of each bottleneck that has a stride."""
     producer = {name: node for node in body.graph.node for name in node.output}
-    found = False
     for node in body.graph.node:
         if node.op_type != "Conv" or _ints(node, "kernel_shape") != [3, 3]:
             continue
@@ -26,12 +49,8 @@ def move_stride(body: onnx.ModelProto, stride_in: str) -> bool:
             before = producer.get(before.input[0])
         if before is None or before.op_type != "Conv" or _ints(before, "kernel_shape") != [1, 1]:
             continue
-        if sorted([_ints(node, "strides"), _ints(before, "strides")]) != [[1, 1], [2, 2]]:
-            continue
-        found = True
-        _set_strides(before, 2 if stride_in == "1x1" else 1)
-        _set_strides(node, 1 if stride_in == "1x1" else 2)
-    return found
+        if sorted([_ints(node, "strides"), _ints(before, "strides")]) == [[1, 1], [2, 2]]:
+            yield before, node
 
 
 def _ints(node: Any, name: str) -> list[int]:

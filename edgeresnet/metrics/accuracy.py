@@ -1,4 +1,4 @@
-"""Top-k accuracy and agreement, each with its 95 % interval."""
+"""Top-k accuracy and other figures over pictures, each with its 95 % interval."""
 
 from __future__ import annotations
 
@@ -47,6 +47,13 @@ def proportion(hits: Bools) -> Interval:
     spread = math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n)) * Z95 / (1 + Z95**2 / n)
     low, high = max(0.0, middle - spread), min(1.0, middle + spread)
     return Interval(100 * share, 100 * min(low, share), 100 * max(high, share))
+
+
+def mean_of(values: npt.NDArray[np.float64], least: float, most: float) -> Interval:
+    """Mean of values between ``least`` and ``most``, with 1.96 standard errors to either side."""
+    mean, n = float(values.mean()), len(values)
+    spread = Z95 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return Interval(mean, max(least, mean - spread), min(most, mean + spread))
 
 
 def paired_drop(before: Bools, after: Bools) -> Interval:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeresnet.core.predictions import Detections
-from edgeresnet.datasets.annotated import Annotated
+from edgeresnet.datasets.annotated import Annotated, need_boxes
+from edgeresnet.metrics import accuracy
 from edgeresnet.metrics.accuracy import Z95, Interval
 from edgeresnet.metrics.coco_evaluator import evaluated
 from edgeresnet.metrics.matching import IOUS, ClassMatches, Floats, Ints, match
@@ -16,6 +17,11 @@ from edgeresnet.metrics.matching import IOUS, ClassMatches, Floats, Ints, match
 RESAMPLES = 1000
 RECALLS: Floats = np.linspace(0, 1, 101)
 """Where COCO reads precision off its curve."""
+LEAST_SCORE = 0.05
+"""Of the boxes that are scored, as torchvision's detectors keep them: a curve needs the faint ones,
+of which a live picture shows none."""
+FEW = 50
+"""Pictures: of fewer the boxes are too much alike to be counted one by one."""
 _CELLS = 2_000_000
 """Of the arrays that one step of resampling makes: 16 MB each."""
 
@@ -40,6 +46,8 @@ class AveragePrecision:
     """Of the classes that are there, in the order of their ids."""
     resampled: Floats
     """(2, resamples): both figures, had other pictures of the kind been taken."""
+    things: int
+    """How many the figures rest on: true boxes, or pictures where there are less than FEW."""
 
 
 def average_precision(
@@ -52,33 +60,48 @@ def average_precision(
     """Score what was ``found`` on each picture of ``truth``.
 
     The figures are COCO's evaluator's. The intervals are of a bootstrap: pictures drawn again with
-    replacement, the same ones for the same seed and number of pictures, whatever was found.
+    replacement, the same ones for the same seed and number of pictures, whatever was found. Of few
+    or of easy pictures such draws are nearly the same: no interval reaches less far to either side
+    than Wilson's score interval (1927) below 100 % where all of n things were found,
+    100 z^2 / (n + z^2) points with z = 1.96; n is :attr:`AveragePrecision.things`.
+
+    UsageError where no box is to be found.
     """
+    need_boxes(truth, "that are readable")
     matches = match(truth, found)
-    if not matches:
-        raise ValueError("no true boxes: nothing to be found")
     by_class = evaluated(truth, found, [item.class_id for item in matches])
     rows = resampled(matches, resamples, seed)
     values = 100 * by_class.mean(0)
+    boxes = sum(int(item.true.sum()) for item in matches)
+    things = boxes if len(truth) >= FEW else min(boxes, len(truth))
+    least = 100 - accuracy.proportion(np.ones(things, np.bool_)).low
     return AveragePrecision(
-        _around(float(values[0]), rows[0]),
-        _around(float(values[1]), rows[1]),
+        _around(float(values[0]), rows[0], least),
+        _around(float(values[1]), rows[1], least),
         tuple(
             ClassPrecision(item.class_id, int(item.true.sum()), 100 * one, 100 * other)
             for item, (one, other) in zip(matches, by_class.tolist(), strict=True)
         ),
         rows,
+        things,
     )
 
 
 def paired_drop(before: AveragePrecision, after: AveragePrecision) -> tuple[Interval, Interval]:
-    """Points of mAP@[.5:.95] and of mAP@.5 lost on the same pictures, with paired intervals."""
+    """Points of mAP@[.5:.95] and of mAP@.5 lost on the same pictures, with paired intervals.
+
+    None reaches less far to either side than Agresti and Min's interval (2005), as
+    :func:`edgeresnet.metrics.accuracy.paired_drop` has it, where not one of n things was lost:
+    100 z / (n + 2) points with z = 1.96.
+    """
     if before.resampled.shape != after.resampled.shape:
         raise ValueError("two figures of different resamples are no pair")
     lost = before.resampled - after.resampled
+    same = np.ones(before.things, np.bool_)
+    least = accuracy.paired_drop(same, same).half_width
     return (
-        _around(before.map.value - after.map.value, lost[0], -100.0),
-        _around(before.map50.value - after.map50.value, lost[1], -100.0),
+        _around(before.map.value - after.map.value, lost[0], least, -100.0),
+        _around(before.map50.value - after.map50.value, lost[1], least, -100.0),
     )
 
 
@@ -136,13 +159,14 @@ def _one(item: ClassMatches, level: int, weights: Ints, there: Ints) -> Floats:
     return np.asarray((newly * highest).sum(1) / len(RECALLS))
 
 
-def _around(value: float, draws: Floats, least: float = 0.0) -> Interval:
+def _around(value: float, draws: Floats, least: float, lowest: float = 0.0) -> Interval:
     """1.96 standard deviations of the draws around the value freed of its bias, within the scale.
 
     The fewer the pictures, the rougher the curve and the higher its envelope: the figure of a few
-    is too high, and the draws' too high again, by about as much.
+    is too high, and the draws' too high again, by about as much. The interval reaches ``least``
+    points to either side of the value, or more.
     """
     middle = 2 * value - float(np.nanmean(draws))
     spread = Z95 * float(np.nanstd(draws))
-    low, high = min(value, middle - spread), max(value, middle + spread)
-    return Interval(value, max(least, low), min(100.0, high))
+    low, high = min(value - least, middle - spread), max(value + least, middle + spread)
+    return Interval(value, max(lowest, low), min(100.0, high))

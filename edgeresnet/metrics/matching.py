@@ -46,13 +46,9 @@ def match(truth: Sequence[Annotated], found: Sequence[Detections]) -> tuple[Clas
     """
     if len(truth) != len(found):
         raise ValueError(f"{len(truth)} pictures, but boxes of {len(found)}")
-    counted = [picture.class_ids[~_aside(picture)] for picture in truth]
+    counted = [picture.class_ids[picture.counted] for picture in truth]
     classes = np.unique(np.concatenate(counted)) if counted else np.zeros(0, np.int64)
     return tuple(_class(int(class_id), truth, found) for class_id in classes)
-
-
-def _aside(picture: Annotated) -> Bools:
-    return np.asarray(picture.crowd | picture.difficult)
 
 
 def _class(class_id: int, truth: Sequence[Annotated], found: Sequence[Detections]) -> ClassMatches:
@@ -61,7 +57,7 @@ def _class(class_id: int, truth: Sequence[Annotated], found: Sequence[Detections
     right, ignored = [np.zeros((len(IOUS), 0), np.bool_)], [np.zeros((len(IOUS), 0), np.bool_)]
     for place, (picture, boxes) in enumerate(zip(truth, found, strict=True)):
         of_class = picture.class_ids == class_id
-        aside = _aside(picture)[of_class]
+        aside = ~picture.counted[of_class]
         true[place] = np.count_nonzero(~aside)
         mine = np.flatnonzero(boxes.class_ids == class_id)
         if not len(mine):

@@ -17,6 +17,7 @@ from edgeresnet.metrics.accuracy import (
     same_label,
     top_k,
 )
+from edgeresnet.metrics.agreement import of_vectors
 
 Floats = npt.NDArray[np.float32]
 UNLABELLED_MAX_DROP = 3.0
@@ -31,13 +32,16 @@ class Gate:
     pictures: int
     max_drop: float
     agreement: Interval
+    """Labels, or sure boxes, that both give; of vectors their mean cosine."""
     drop: Interval
-    """Points of top-1 lost, or of agreement where there are no labels."""
-    top1: tuple[Interval, Interval] | None
+    """Points of top-1 or mAP@.5 lost, or of agreement where the truth is not known."""
+    top1: tuple[Interval, Interval] | None = None
     """Float and INT8, where there are labels."""
-    top5: tuple[Interval, Interval] | None
+    top5: tuple[Interval, Interval] | None = None
+    vectors: bool = False
+    """Whether it is of an embedding, which has no truth."""
     boxes: int | None = None
-    """Of a detector: boxes that ``agreement`` is of."""
+    """Of a detector: sure boxes that ``agreement`` is of."""
     map: tuple[Interval, Interval] | None = None
     map50: tuple[Interval, Interval] | None = None
     """Of a detector on annotated pictures: mAP@[.5:.95] and mAP@.5, float and INT8."""
@@ -48,33 +52,65 @@ class Gate:
         return self.drop.value <= self.max_drop
 
     @property
+    def verdict(self) -> str:
+        """``inside`` or ``outside`` the budget; ``unchecked`` where nothing tells.
+
+        That is a detector's on pictures without annotations and without a box that it is sure of.
+        """
+        if self.map50 is None and self.boxes == 0:
+            return "unchecked"
+        return "inside" if self.passed else "outside"
+
+    @property
+    def note(self) -> str:
+        """What the verdict lacks; empty where nothing."""
+        if self.verdict == "unchecked":
+            return f"neither float nor INT8 is sure of a box on any of {self.pictures} pictures"
+        if self.needed > self.pictures:
+            return f"n too small, need about {self.needed}"
+        return ""
+
+    @property
     def needed(self) -> int:
         """Pictures that would make the interval narrow enough to tell."""
         return pictures_needed(self.drop, self.pictures, self.max_drop)
+
+    @property
+    def alike(self) -> str:
+        """What ``agreement`` is."""
+        if self.vectors:
+            return "cosine with float"
+        on = "" if self.boxes is None else f" on {self.boxes} sure boxes"
+        return f"agreement with float{on}"
 
     @property
     def metric(self) -> str:
         """What the budget counts."""
         if self.map50 is not None:
             return "mAP@.5"
-        return "top-1" if self.top1 is not None else "agreement with float"
+        if self.top1 is not None:
+            return "top-1"
+        return "cosine with float" if self.vectors else "agreement with float"
 
     def as_evidence(self) -> dict[str, Any]:
         """For the graph's metadata and the manifest."""
         found: dict[str, Any] = {
-            "verdict": "inside" if self.passed else "outside",
+            "verdict": self.verdict,
             "metric": self.metric,
             "pictures": self.pictures,
             "max_drop": self.max_drop,
-            "drop": self.drop.as_json(),
-            "agreement": self.agreement.as_json(),
         }
+        if self.verdict != "unchecked":
+            found["drop"] = self.drop.as_json()
+            found["agreement"] = self.agreement.as_json()
+        if self.boxes is not None:
+            found["boxes"] = self.boxes
         pairs = {"top1": self.top1, "top5": self.top5, "map": self.map, "map50": self.map50}
         for name, pair in pairs.items():
             if pair is not None:
                 found[name] = {"float": pair[0].as_json(), "int8": pair[1].as_json()}
-        if self.needed > self.pictures:
-            found["note"] = f"n too small, need about {self.needed}"
+        if self.note:
+            found["note"] = self.note
         return found
 
 
@@ -83,8 +119,7 @@ def judge(float_: Floats, int8: Floats, truth: Sequence[int] | None, max_drop: f
     same = same_label(float_, int8)
     agreement = proportion(same)
     if truth is None:
-        lost = Interval(100 - agreement.value, 100 - agreement.high, 100 - agreement.low)
-        return Gate(len(float_), max_drop, agreement, lost, None, None)
+        return Gate(len(float_), max_drop, agreement, lacking(agreement))
     right = np.array(truth, np.int64)
     before, after = top_k(float_, right, 1), top_k(int8, right, 1)
     before5, after5 = top_k(float_, right, 5), top_k(int8, right, 5)
@@ -96,3 +131,14 @@ def judge(float_: Floats, int8: Floats, truth: Sequence[int] | None, max_drop: f
         (proportion(before), proportion(after)),
         (proportion(before5), proportion(after5)),
     )
+
+
+def judge_vectors(float_: Floats, int8: Floats, max_drop: float) -> Gate:
+    """Compare two sets of embeddings (pictures x length)."""
+    cosine = of_vectors(float_, int8).percent
+    return Gate(len(float_), max_drop, cosine, lacking(cosine), vectors=True)
+
+
+def lacking(agreement: Interval) -> Interval:
+    """Points that it lacks of 100."""
+    return Interval(100 - agreement.value, 100 - agreement.high, 100 - agreement.low)

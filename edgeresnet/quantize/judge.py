@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import batch_of
 from edgeresnet.core.errors import ModelError
-from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.tensors import Pixels
 from edgeresnet.datasets.pictures import Entry, Listing, Unreadable, fitted
 from edgeresnet.flow.golden import Signature, batch_feeds
 from edgeresnet.flow.ordered import ordered
-from edgeresnet.quantize.gate import Gate, judge
+from edgeresnet.quantize.flips import Flip, label_flips, turns
+from edgeresnet.quantize.gate import Gate, judge, judge_vectors
 from edgeresnet.quantize.statistics import OpenModel, cores
 
 if TYPE_CHECKING:
@@ -30,39 +30,16 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Flip:
-    """A picture whose label INT8 changed."""
-
-    path: Path
-    float_class: int
-    float_score: float
-    int8_class: int
-    int8_score: float
-    truth: int | None
-
-    def as_json(self, labels: Labels) -> dict[str, Any]:
-        """For the report; scores are softmax probabilities."""
-
-        def named(class_id: int) -> str:
-            return labels.names[class_id] if class_id < len(labels.names) else str(class_id)
-
-        return {
-            "file": self.path.name,
-            "float": {"label": named(self.float_class), "score": round(self.float_score, 4)},
-            "int8": {"label": named(self.int8_class), "score": round(self.int8_score, 4)},
-            "truth": None if self.truth is None else named(self.truth),
-        }
-
-
 @dataclass(frozen=True, eq=False)
 class Verdict:
     """One INT8 graph, judged."""
 
     gate: Gate
     logit_error: float
-    """Root of the centred logits' squared error, by that of their square."""
+    """Root of the centred logits' squared error, by that of their square; of a detector's or an
+    embedder's, of its task's signature."""
     flips: tuple[Flip, ...]
+    """The worst first."""
 
 
 @dataclass(eq=False)
@@ -78,7 +55,9 @@ class Judge:
     unreadable: Unreadable
     open_model: OpenModel
     signature: Signature
-    """The task's: of a classifier its logits."""
+    """The task's: of a classifier its logits, of an embedder its vector."""
+    vectors: bool = False
+    """Whether it is an embedder that is judged."""
     jobs: int | None = None
     progress: Progress = silent
 
@@ -93,19 +72,11 @@ class Judge:
         centred = exact - exact.mean(1, keepdims=True)
         off = centred - (rounded - rounded.mean(1, keepdims=True))
         error = float(np.sqrt(np.square(off).sum() / max(np.square(centred).sum(), 1e-30)))
-        before, after = exact.argmax(1), rounded.argmax(1)
-        flips = tuple(
-            Flip(
-                paths[i],
-                int(before[i]),
-                _share(exact[i], before[i]),
-                int(after[i]),
-                _share(rounded[i], after[i]),
-                None if truth is None or truth[i] < 0 else truth[i],
-            )
-            for i in np.flatnonzero(before != after)
-        )
-        return Verdict(judge(exact, rounded, truth, self.max_drop), error, flips)
+        if self.vectors:
+            gate = judge_vectors(exact, rounded, self.max_drop)
+            return Verdict(gate, error, turns(paths, exact, rounded))
+        gate = judge(exact, rounded, truth, self.max_drop)
+        return Verdict(gate, error, label_flips(paths, exact, rounded, truth))
 
     @cached_property
     def first_pictures(self) -> list[Pixels]:
@@ -146,9 +117,3 @@ class Judge:
 
 FIRST = 64
 """As many as advice on speed can use."""
-
-
-def _share(logits: Floats, class_id: int) -> float:
-    """Softmax probability of one class."""
-    weights = np.exp(logits.astype(np.float64) - logits.max())
-    return float(weights[class_id] / weights.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -24,10 +24,15 @@ from edgeresnet.datasets.annotated import Annotated
 from edgeresnet.datasets.pictures import Entry, Listing, Unreadable
 from edgeresnet.flow.golden import batch_feeds, relative_error
 from edgeresnet.flow.ordered import ordered
-from edgeresnet.metrics.accuracy import Interval, proportion
-from edgeresnet.metrics.agreement import same_boxes
-from edgeresnet.metrics.average_precision import average_precision, paired_drop
-from edgeresnet.quantize.gate import Gate
+from edgeresnet.metrics.agreement import of_boxes
+from edgeresnet.metrics.average_precision import (
+    LEAST_SCORE,
+    AveragePrecision,
+    average_precision,
+    paired_drop,
+)
+from edgeresnet.quantize.flips import BoxFlip, box_flip
+from edgeresnet.quantize.gate import Gate, lacking
 from edgeresnet.quantize.judge import FIRST, Floats, Verdict
 from edgeresnet.quantize.statistics import OpenModel, cores
 from edgeresnet.tasks import make_task
@@ -35,8 +40,6 @@ from edgeresnet.tasks import make_task
 if TYPE_CHECKING:
     import onnx
 
-_LEAST_SCORE = 0.05
-"""As in ``evaluate``: a precision curve needs the faint boxes."""
 _Seen: TypeAlias = tuple[Path, Detections, Floats]
 
 
@@ -57,36 +60,34 @@ class BoxJudge:
     progress: Progress = silent
 
     def judge(self, int8: onnx.ModelProto, what: str = "judge") -> Verdict:
-        """How ``int8`` does; raises UsageError when no picture is readable."""
+        """How ``int8`` does.
+
+        UsageError when no picture is readable, or no box is to be found on those that are.
+        """
         exact, rounded = self._reference, self._run(int8, what)
         before, after = [seen[1] for seen in exact], [seen[1] for seen in rounded]
         signed = [np.stack([seen[2] for seen in found]) for found in (rounded, exact)]
         if not np.isfinite(signed[0]).all():
             raise ModelError("the INT8 graph gives values that are not finite")
         error = relative_error(*signed)
-        hits = same_boxes(before, after)
-        agreement = proportion(hits) if len(hits) else Interval(100.0, 0.0, 100.0)
-        known = [i for i, seen in enumerate(exact) if seen[0] in self.truth]
-        if not known:
-            lost = Interval(100 - agreement.value, 100 - agreement.high, 100 - agreement.low)
-            gate = Gate(len(exact), self.max_drop, agreement, lost, None, None, boxes=len(hits))
-            return Verdict(gate, error, ())
-        truth = [self.truth[exact[i][0]] for i in known]
-        float_ = average_precision(truth, [before[i] for i in known])
-        score = average_precision(truth, [after[i] for i in known])
-        drop = paired_drop(float_, score)[1]
+        agreed = of_boxes(before, after)
+        truth = [self.truth.get(seen[0]) for seen in exact]
+        flips = _flips([seen[0] for seen in exact], before, after, truth)
+        if not self.truth:
+            lost = lacking(agreed.percent)
+            gate = Gate(len(exact), self.max_drop, agreed.percent, lost, boxes=agreed.count)
+            return Verdict(gate, error, flips)
+        float_, score = self._float_score, self._score(rounded)
         gate = Gate(
-            len(known),
+            sum(picture is not None for picture in truth),
             self.max_drop,
-            agreement,
-            drop,
-            None,
-            None,
-            boxes=len(hits),
+            agreed.percent,
+            paired_drop(float_, score)[1],
+            boxes=agreed.count,
             map=(float_.map, score.map),
             map50=(float_.map50, score.map50),
         )
-        return Verdict(gate, error, ())
+        return Verdict(gate, error, flips)
 
     @cached_property
     def first_pictures(self) -> list[Pixels]:
@@ -96,6 +97,15 @@ class BoxJudge:
     @cached_property
     def _reference(self) -> list[_Seen]:
         return self._run(self.model, "judge float")
+
+    @cached_property
+    def _float_score(self) -> AveragePrecision:
+        return self._score(self._reference)
+
+    def _score(self, seen: Sequence[_Seen]) -> AveragePrecision:
+        """Of what was seen on the annotated pictures."""
+        known = [(self.truth[path], boxes) for path, boxes, _ in seen if path in self.truth]
+        return average_precision([true for true, _ in known], [found for _, found in known])
 
     def _pictures(self, unreadable: Unreadable) -> Iterator[tuple[Entry, Frame, Pixels]]:
         for entry in self.listing.entries:
@@ -109,7 +119,7 @@ class BoxJudge:
     def _run(self, model: onnx.ModelProto, what: str) -> list[_Seen]:
         run = self.open_model(model.SerializeToString(), threads=1)
         batch = batch_of(model)
-        task = make_task("detect", self.preprocess, self.labels, threshold=_LEAST_SCORE)
+        task = make_task("detect", self.preprocess, self.labels, threshold=LEAST_SCORE)
 
         def look(item: tuple[Entry, Frame, Pixels]) -> _Seen:
             entry, frame, fitted = item
@@ -124,3 +134,15 @@ class BoxJudge:
             self.progress(what, len(seen), len(self.listing.entries))
         self.unreadable.raise_if_all(len(seen), "--eval")
         return seen
+
+
+def _flips(
+    paths: Sequence[Path],
+    before: Sequence[Detections],
+    after: Sequence[Detections],
+    truth: Sequence[Annotated | None],
+) -> tuple[BoxFlip, ...]:
+    """Pictures with changed boxes, the one with the surest change first."""
+    found = [box_flip(*picture) for picture in zip(paths, before, after, truth, strict=True)]
+    flips = [flip for flip in found if flip is not None]
+    return tuple(sorted(flips, key=lambda flip: -flip.score))

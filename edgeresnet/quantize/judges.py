@@ -14,7 +14,7 @@ from edgeresnet.datasets.pictures import Unreadable
 from edgeresnet.quantize.gate import UNLABELLED_MAX_DROP
 from edgeresnet.quantize.judge import Judge
 from edgeresnet.quantize.judge_boxes import BoxJudge
-from edgeresnet.quantize.pictures import Pictures, true_boxes, true_classes
+from edgeresnet.quantize.pictures import Pictures, Truth, true_boxes, true_classes
 from edgeresnet.tasks import make_task
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def judge_for(
     """
     gate, preprocess = pictures.gate, graph.preprocess
     if graph.task == "detect":
-        boxes = true_boxes(gate, images, annotations, graph, class_map)
+        boxes = true_boxes(gate, images, annotations, graph, class_map, option=pictures.option)
         budget = _budget(max_drop, plan, labelled=bool(boxes.pictures))
         known, labels = boxes.pictures, graph.labels
         box_judge = BoxJudge(
@@ -50,8 +50,17 @@ def judge_for(
         return box_judge, boxes.mapping
     if annotations is not None:
         raise UsageError(f"--annotations are for detectors, {graph.path} is to {graph.task}")
-    truth = true_classes(gate, graph, class_map)
-    budget = _budget(max_drop, plan, labelled=bool(truth.classes))
+    vectors = graph.task == "embed"
+    if vectors and class_map is not None:
+        raise UsageError(
+            f"--class-map: {graph.path} is to embed and has no classes", hint="leave it out"
+        )
+    truth = (
+        Truth({}, "vectors have no truth: judged by their cosine with float's")
+        if vectors
+        else true_classes(gate, graph, class_map)
+    )
+    budget = _budget(max_drop, plan, labelled=vectors or bool(truth.classes))
     signature = make_task(graph.task, preprocess, graph.labels).signature
     judge = Judge(
         model,
@@ -62,6 +71,7 @@ def judge_for(
         unreadable,
         open_model,
         signature,
+        vectors,
         jobs,
         progress,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.errors import UsageError
 from edgeresnet.core.recipe import Recipe
-from edgeresnet.datasets.annotated import Annotated
+from edgeresnet.datasets.annotated import Annotated, need_boxes
 from edgeresnet.datasets.annotations import for_labels, is_annotated, listed, read_annotations
 from edgeresnet.datasets.classes import no_folder_is_a_class, with_classes
 from edgeresnet.datasets.pictures import Entry, Listing, choose, digest, list_pictures
@@ -22,6 +22,8 @@ class Pictures:
     calibration: tuple[Entry, ...]
     gate: Listing
     notes: tuple[str, ...]
+    option: str = "--eval"
+    """That named those that judge."""
 
 
 def choose_pictures(
@@ -56,7 +58,7 @@ def choose_pictures(
             f"no --eval: {len(calibration)} of {len(unique)} pictures calibrate, the other "
             f"{len(rest)} judge (seed {plan.seed})"
         )
-        return Pictures(tuple(calibration), Listing(images, rest), tuple(notes))
+        return Pictures(tuple(calibration), Listing(images, rest), tuple(notes), "--images")
     gate = listed(list_pictures(Path(eval_images), "--eval"), annotations)
     shared = [e for e in gate.entries if digest(e.path) in unique]
     if shared:
@@ -99,14 +101,19 @@ def true_boxes(
     annotations: Path | str | None,
     graph: Graph,
     class_map: Path | str | None,
+    *,
+    option: str,
 ) -> TrueBoxes:
-    """The boxes of the gate's pictures, which are among ``images``, by :func:`read_annotations`."""
+    """The boxes of the gate's pictures, by :func:`read_annotations`.
+
+    They are among ``images``, which ``option`` named.
+    """
     if not gate.entries or images is None:
         return TrueBoxes({}, "nothing was judged: no pictures")
     if annotations is None and not is_annotated(Path(images)):
         return TrueBoxes({}, "the pictures are not annotated: judged by agreement with float")
     given = None if annotations is None else Path(annotations)
-    found = read_annotations(Path(images), given)
+    found = read_annotations(Path(images), given, option=option)
     chosen = None if class_map is None else Path(class_map)
     found, mapping = for_labels(found, graph.labels, chosen)
     judged = {entry.path.resolve(): entry.path for entry in gate.entries}
@@ -115,11 +122,7 @@ def true_boxes(
         for picture in found.pictures
         if picture.path.resolve() in judged
     }
-    if not any(len(picture.boxes) for picture in boxes.values()):
-        raise UsageError(
-            "--annotations: none of the pictures that judge has a box",
-            hint="annotations of the pictures of --eval, or of --images where that is split",
-        )
+    need_boxes(boxes.values(), f"of {option} that judge")
     bad = sum(found.faults.counts.values())
     return TrueBoxes(boxes, f"classes found by {mapping}; {bad} faults in the annotations")
 

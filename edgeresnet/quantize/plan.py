@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edgeresnet.core.errors import UsageError
+from edgeresnet.core.lint import lint_for, raise_on_errors
 from edgeresnet.core.recipe import Method, Recipe, load_recipe
 from edgeresnet.core.schema import nearest
 from edgeresnet.core.target import Scheme, load_target
@@ -31,6 +33,13 @@ def scheme_of(target: str | None, scheme: str | None) -> Scheme:
 def weight_bits_of(target: str | None) -> int:
     """Bits of the weights that the target's instructions multiply without saturating."""
     return 8 if target is None else load_target(target).weight_bits
+
+
+def check_operators(target: str | None, model: onnx.ModelProto, path: Path) -> None:
+    """ModelError, before the work, for what the target builds no engine of."""
+    if target is not None:
+        profile = load_target(target)
+        raise_on_errors(lint_for(model, profile.backend), path, profile.name)
 
 
 def recipe_of(name: str, samples: int | None, method: str | None) -> Recipe:

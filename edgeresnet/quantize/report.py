@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import platform
 from collections.abc import Mapping
@@ -10,28 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 import edgeresnet
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import onnx_package
-from edgeresnet.core.errors import UsageError
 from edgeresnet.core.files import whole_file
-from edgeresnet.core.pictures import read_picture
 from edgeresnet.flow.advise import Advice
 from edgeresnet.quantize.budget import Budgeted
 from edgeresnet.quantize.calibration import Calibration
 from edgeresnet.quantize.emit import Emitter
+from edgeresnet.quantize.flips import Flip
 from edgeresnet.quantize.gate import Gate
-from edgeresnet.quantize.judge import Flip, Verdict
+from edgeresnet.quantize.judge import Verdict
 from edgeresnet.quantize.layers import LayerNoise
 from edgeresnet.quantize.ranges import Range, clipped
 from edgeresnet.quantize.sensitivity import LayerSensitivity
 from edgeresnet.quantize.statistics import BINS, TensorStatistics
+from edgeresnet.quantize.thumbnails import thumbnail
 
 _SHOWN_FLIPS = 24
-_THUMBNAIL = 160
 _BARS = 64
 
 
@@ -75,6 +72,7 @@ class QuantizeReport:
             "schema": 1,
             "graph": str(self.graph.path),
             "sha256": self.graph.sha256,
+            "task": self.graph.task,
             "scheme": self.graph.scheme.value,
             "target": self.target,
             "made_with": {
@@ -106,9 +104,9 @@ class QuantizeReport:
             "notes": list(self.notes),
         }
 
-    def _flip(self, flip: Flip, thumbnail: bool) -> dict[str, Any]:
+    def _flip(self, flip: Flip, with_picture: bool) -> dict[str, Any]:
         told = flip.as_json(self.graph.labels)
-        return {**told, "jpeg": _thumbnail(flip.path)} if thumbnail else told
+        return {**told, "jpeg": thumbnail(flip)} if with_picture else told
 
     def _tensors(self) -> list[dict[str, Any]]:
         emitter = self.emitter
@@ -184,16 +182,3 @@ def _seen(found: TensorStatistics, chosen: Range) -> dict[str, Any]:
         "clipped": clipped(found, chosen),
         "counts": [int(count) for count in counts],
     }
-
-
-def _thumbnail(path: Path) -> str:
-    """A small JPEG as base64; empty where the picture has gone."""
-    try:
-        pixels = read_picture(path)
-    except UsageError:
-        return ""
-    scale = _THUMBNAIL / max(pixels.shape[:2])
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    done, packed = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return base64.b64encode(packed.tobytes()).decode("ascii") if done else ""

@@ -34,7 +34,13 @@ from edgeresnet.quantize.judges import judge_for
 from edgeresnet.quantize.kept import calibration_for
 from edgeresnet.quantize.layers import layer_noise
 from edgeresnet.quantize.pictures import choose_pictures, gate_only
-from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
+from edgeresnet.quantize.plan import (
+    check_float_nodes,
+    check_operators,
+    recipe_of,
+    scheme_of,
+    weight_bits_of,
+)
 from edgeresnet.quantize.report import QuantizeReport
 from edgeresnet.quantize.sensitivity import LayerSensitivity, Prober, layer_sensitivity
 from edgeresnet.quantize.training import training_match, unlike_training
@@ -94,6 +100,7 @@ def quantize(
             hint="quantize the graph that convert wrote",
         )
     check_float_nodes(plan, model)
+    check_operators(target, model, read.path)
     pictures = (
         gate_only(eval_images, annotations)
         if images is None
@@ -174,7 +181,7 @@ def quantize(
         budgeted=budgeted,
         training_match=str(match["verdict"]),
         unreadable=unreadable.reasons,
-        notes=(*pictures.notes, *notes, *unlike, mapping),
+        notes=(*pictures.notes, *notes, *unlike, *_untold(match), mapping, *_unjudged(verdict)),
     )
     if verdict is not None and not verdict.gate.passed and not force:
         raise _over_budget(report, verdict)
@@ -219,11 +226,25 @@ def _advice(
         written,
         load_target(target or _HERE),
         pictures=pictures,
-        int8_inside=gate is not None and gate.passed,
-        drop="not judged" if gate is None else f"{gate.drop} points of {gate.metric}",
+        int8_inside=gate is not None and gate.verdict == "inside",
+        drop="not judged"
+        if gate is None or gate.verdict == "unchecked"
+        else f"{gate.drop} points of {gate.metric}",
         max_drop=UNLABELLED_MAX_DROP if gate is None else gate.max_drop,
         progress=progress,
     )
+
+
+def _untold(match: dict[str, Any]) -> tuple[str, ...]:
+    """What the training match cannot tell, where there is such."""
+    return (f"training match: {match['note']}",) if "note" in match else ()
+
+
+def _unjudged(verdict: Verdict | None) -> tuple[str, ...]:
+    """That the pictures told nothing, where they did not."""
+    if verdict is None or verdict.gate.verdict != "unchecked":
+        return ()
+    return (f"INT8 was not judged: {verdict.gate.note}; pass --annotations, or other pictures",)
 
 
 def _seen(found: Calibration) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from edgeresnet.core.progress import Progress
 from edgeresnet.datasets.pictures import Unreadable, fitted
 from edgeresnet.match.moments import divergences, moments_of, unpack, with_moments
 from edgeresnet.match.probe import FEWEST, PICTURES, TrainingMatch, probe
+from edgeresnet.match.seen import seen_by_probe
 from edgeresnet.quantize.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ def training_match(
     statistics = unpack(packed)
     if found["verdict"] != "unchecked" or not statistics:
         return found
-    chosen = fitted(pictures.calibration[:PICTURES], graph.preprocess, unreadable)
+    seen = seen_by_probe(graph.preprocess)
+    chosen = fitted(pictures.calibration[:PICTURES], seen, unreadable)
     pixels = [picture for _, picture in chosen]
     if len(pixels) < FEWEST:
         return found
-    body = _for_one(body_of(model))
-    match: TrainingMatch = probe(body, statistics, graph.preprocess, pixels, open_model, progress)
+    decoded = graph.task == "detect"  # for the graph's own size, which is not the probe's
+    match: TrainingMatch = probe(
+        body_of(model), statistics, seen, pixels, open_model, progress, any_size=decoded
+    )
     if not match.matches and not force:
         best = match.best
         raise ParityError(
@@ -58,25 +62,23 @@ def training_match(
     return match.as_evidence()
 
 
-def _for_one(body: onnx.ModelProto) -> onnx.ModelProto:
-    body.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    return body
-
-
 def unlike_training(
     model: onnx.ModelProto, graph: Graph, pictures: Pictures
 ) -> tuple[float | None, tuple[str, ...]]:
     """How far the calibration pictures are from what the BatchNorms saw, and a warning if far.
 
     Geometric mean over the layers of the divergence of :func:`divergences`; None where the graph
-    holds no statistics or fewer than eight pictures are readable.
+    holds no statistics or fewer than eight pictures are readable, and of a detector, whose norms
+    saw the pictures of another training: a classifier's.
     """
+    if graph.task == "detect":
+        return None, ()
     statistics = unpack(read_metadata(model).get("batchnorm", "{}"))
     readable = fitted(pictures.calibration[:_LOOK], graph.preprocess, Unreadable({}))
     pixels = [picture for _, picture in readable]
     if not statistics or len(pixels) < FEWEST:
         return None, ()
-    run = open_model(with_moments(_for_one(body_of(model)), list(statistics)))
+    run = open_model(with_moments(body_of(model), list(statistics)))
     rows = [run({NORMALISED: graph.preprocess.normalise(picture[None])}) for picture in pixels]
     layers = divergences(
         moments_of(rows, statistics), list(statistics.values()), np.ones(len(pixels))

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeresnet.core.boxes import iou_matrix
 from edgeresnet.core.frames import Region
 from edgeresnet.core.predictions import NOT_TRACKED, Classification, Detections, Label, Prediction
 from edgeresnet.core.tensors import Pixels
@@ -20,8 +21,9 @@ Colour: TypeAlias = tuple[int, int, int]
 
 _ROWS = 5  # labels shown, at most
 _BRIGHT, _FAINT, _INK = (255, 255, 255), (205, 205, 205), (20, 20, 20)
+_TAG_PAD = 0.4  # of the height of the text
 _GLASS, _TRACK, _ACCENT = (26, 22, 20), (88, 86, 84), (168, 214, 64)
-_LIGHT = 150  # luminance from which on dark text reads better
+_LIGHT = 122  # luminance from which on dark text reads better
 _PALETTE: tuple[Colour, ...] = (
     (80, 69, 250), (219, 152, 52), (96, 174, 39), (18, 156, 243), (182, 89, 155), (156, 188, 26),
     (34, 126, 230), (193, 110, 255), (255, 191, 0), (60, 200, 160), (120, 80, 220), (140, 120, 90),
@@ -29,17 +31,24 @@ _PALETTE: tuple[Colour, ...] = (
 
 
 def annotate(
-    pixels: Pixels, prediction: Prediction, *, region: Region | None = None, labels: bool = True
+    pixels: Pixels,
+    prediction: Prediction,
+    *,
+    region: Region | None = None,
+    labels: bool = True,
+    text: float = 1.0,
 ) -> Pixels:
     """A copy of ``pixels`` (height x width x 3, BGR) with the labels or boxes drawn on it.
 
     Boxes carry the number of their track; of an embedding there is nothing to see.
 
     Labels are left out of a picture too small to hold one line of text, and without ``labels``.
-    A thin rectangle shows the ``region`` that the model looks at.
+    A thin rectangle shows the ``region`` that the model looks at. ``text`` is how many times as
+    large as usual boxes and what is written on them are drawn; with 0 they are not written on.
     """
     canvas = pixels.copy()
-    text_px = max(11, round(min(canvas.shape[:2]) * 0.034))
+    usual_px = max(11, round(min(canvas.shape[:2]) * 0.034))
+    text_px = round(usual_px * (text or 1))
     if region is not None:
         left, top, width, height = region
         corners = (left, top), (left + width - 1, top + height - 1)
@@ -51,6 +60,8 @@ def annotate(
             _draw_labels(canvas, prediction, text_px)
     elif isinstance(prediction, Detections):
         _draw_boxes(canvas, prediction, text_px)
+        if text:
+            _draw_tags(canvas, prediction, text_px)
     return canvas
 
 
@@ -122,40 +133,85 @@ def _draw_score(panel: Pixels, label: Label, pen: _Pen, corner: tuple[int, int])
 
 
 def _draw_boxes(canvas: Pixels, prediction: Detections, text_px: int) -> None:
-    """All boxes, then all tags, the surest last and so on top."""
-    highest = np.array([canvas.shape[1], canvas.shape[0]] * 2) - 1
-    sides = np.clip(np.nan_to_num(prediction.xyxy), 0, highest).round().astype(int).tolist()
-    order = np.argsort(prediction.scores, kind="stable").tolist()
-    colours = [_PALETTE[int(class_id) % len(_PALETTE)] for class_id in prediction.class_ids]
-    for i in order:
+    """The surest on top."""
+    line_px = max(2, round(text_px / 6))
+    sides = _sides(canvas, prediction).tolist()
+    for i in np.argsort(prediction.scores, kind="stable").tolist():
         left, top, right, bottom = sides[i]
-        line_px = max(2, round(text_px / 6))
-        cv2.rectangle(canvas, (left, top), (right, bottom), colours[i], line_px, cv2.LINE_AA)
-    for i in order:
-        track_id = int(prediction.track_ids[i])
-        number = f" #{track_id}" if track_id != NOT_TRACKED else ""
+        colour = _colour(prediction.class_ids[i])
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, line_px, cv2.LINE_AA)
+
+
+def _draw_tags(canvas: Pixels, prediction: Detections, text_px: int) -> None:
+    """What each box is, beside it."""
+    for tag in reversed(_tags(canvas, prediction, text_px)):
+        left, top, right, bottom = tag.sides.tolist()
+        area = canvas[top:bottom, left:right]
+        _blend(area, np.full_like(area, tag.colour), round(text_px * 0.25))
+        tag.pen.write(area, tag.text, round(text_px * _TAG_PAD), round(text_px * 1.12))
+
+
+def _tags(canvas: Pixels, prediction: Detections, text_px: int) -> list[_Tag]:
+    """Those who come first have the choice: tracks by age, so that tags stay, then the surest."""
+    tracks, sides = prediction.track_ids, _sides(canvas, prediction)
+    tags: list[_Tag] = []
+    for i in np.lexsort((-prediction.scores, tracks, tracks == NOT_TRACKED)).tolist():
+        number = f" #{tracks[i]}" if tracks[i] != NOT_TRACKED else ""
         text = f"{prediction.names[i]}{number} {float(prediction.scores[i]):.0%}"
-        _draw_tag(canvas, text, (sides[i][0], sides[i][1]), colours[i], text_px)
+        colour = _colour(prediction.class_ids[i])
+        tag = _tag(text, sides[i], colour, text_px, canvas.shape[:2], tags)
+        if tag is not None:
+            tags.append(tag)
+    return tags
 
 
-def _draw_tag(
-    canvas: Pixels, text: str, corner: tuple[int, int], colour: Colour, text_px: int
-) -> None:
-    """Text on a filled label above ``corner``, or below it where the picture ends."""
-    height, width = canvas.shape[:2]
+def _sides(canvas: Pixels, prediction: Detections) -> npt.NDArray[np.int64]:
+    """Left, top, right and bottom of each box (n, 4), in whole pixels of the picture."""
+    highest = np.array([canvas.shape[1], canvas.shape[0]] * 2) - 1
+    return np.clip(np.nan_to_num(prediction.xyxy), 0, highest).round().astype(np.int64)
+
+
+def _colour(class_id: int | np.int64) -> Colour:
+    return _PALETTE[int(class_id) % len(_PALETTE)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tag:
+    """What is written beside a box; ``sides`` (4,) are its left, top, right and bottom."""
+
+    sides: npt.NDArray[np.int64]
+    text: str
+    pen: _Pen
+    colour: Colour
+
+
+def _tag(
+    text: str,
+    box: npt.NDArray[np.int64],
+    colour: Colour,
+    text_px: int,
+    within: tuple[int, ...],
+    others: list[_Tag],
+) -> _Tag | None:
+    """A tag at the upper or lower side of ``box`` where it hides the least of ``others``.
+
+    None where ``within``, the height and width of the picture, holds no line of text.
+    """
     luminance = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2]
     pen = _Pen(text_px, 500, _INK if luminance > _LIGHT else _BRIGHT)
-    pad = round(text_px * 0.4)
-    text = pen.fitted(text, width - 2 * pad)
-    tag_width, tag_height = pen.width(text) + 2 * pad, round(text_px * 1.5)
-    if not text or tag_height > height:
-        return
-    left = min(max(corner[0] - 1, 0), width - tag_width)
-    above = corner[1] - tag_height
-    top = above if above >= 0 else min(corner[1], height - tag_height)
-    area = canvas[top : top + tag_height, left : left + tag_width]
-    _blend(area, np.full_like(area, colour), round(text_px * 0.25))
-    pen.write(area, text, pad, round(text_px * 1.12))
+    pad, tall = round(text_px * _TAG_PAD), round(text_px * 1.5)
+    text = pen.fitted(text, within[1] - 2 * pad)
+    wide = pen.width(text) + 2 * pad
+    if not text or tall > within[0]:
+        return None
+    left, top, right, bottom = box.tolist()
+    lowest, rightmost = within[0] - tall, within[1] - wide
+    rows = [y for y in (top - tall, top, bottom, bottom - tall) if 0 <= y <= lowest] or [lowest]
+    columns = max(0, min(left - 1, rightmost)), max(0, min(right + 1 - wide, rightmost))
+    places = np.array([(x, y, x + wide, y + tall) for y in rows for x in columns])
+    taken = np.array([tag.sides for tag in others], np.float32).reshape(-1, 4)
+    hidden = iou_matrix(places.astype(np.float32), taken).sum(1)
+    return _Tag(places[hidden.argmin()], text, pen, colour)
 
 
 def _frost(area: Pixels, radius: int) -> None:

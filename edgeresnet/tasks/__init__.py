@@ -19,8 +19,13 @@ TASKS = {
     "detect": "edgeresnet.tasks.detect",
     "embed": "edgeresnet.tasks.embed",
 }
-"""Name, as written in graphs and manifests, to the module whose ``task`` makes it; one whose things
-can be followed from frame to frame has a ``tracker``, too."""
+"""Name, as written in graphs and manifests, to the module whose ``task`` makes it, and which
+``SIGNATURE`` it has; one whose things can be followed from frame to frame has a ``tracker``."""
+
+
+def signature_version(name: str) -> int:
+    """Which signature the outputs of a bundle made today are kept as."""
+    return int(_module(name).SIGNATURE)
 
 
 class Follower(Protocol):

@@ -16,6 +16,8 @@ from edgeresnet.core.tensors import IMAGE, LOGITS, Tensors
 from edgeresnet.tasks.outputs import NOT_FINITE, unusable
 from edgeresnet.tasks.thresholds import least_scores
 
+SIGNATURE = 1
+"""Raised whenever :meth:`Classify.signature` tells something else."""
 TOP = 5
 """Where the user says no other."""
 

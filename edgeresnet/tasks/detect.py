@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeresnet.core.boxes import MOST, areas, best_of_each, clip
+from edgeresnet.core.boxes import MOST, best_of_each, clip
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.predictions import Detections
@@ -20,8 +20,10 @@ from edgeresnet.tasks.tracking import FAINT, Tracker
 
 THRESHOLD = 0.3
 """Where the user gives none."""
-_GRID = 4
-_SIZES = 3
+SIGNATURE = 2
+"""Raised whenever :meth:`Detect.signature` tells something else."""
+_GRID = 6
+"""Places of a row and of a column, in which a signature counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,33 +58,32 @@ class Detect:
         return Detections(xyxy[kept], scores[kept], class_ids[kept], names)
 
     def signature(self, outputs: Tensors) -> npt.NDArray[np.float32]:
-        """How much is seen where, how large, and of which kind.
+        """How much of each class has its left top corner where, and how much its right bottom one.
 
-        Each box's score is spread over the cells of a grid of place, size and class that its values
-        lie between, so that a small difference changes little, whatever the order of the boxes.
-        Outputs that no box can be made of give NaN, which agrees with nothing.
+        Each box's score is spread over the places of a grid that the corner lies between, so that a
+        small difference changes little, whatever the order of the boxes. Outputs that no box can be
+        made of give NaN, which agrees with nothing.
         """
         boxes, scores, kinds = (outputs[name][0] for name in (BOXES, SCORES, CLASS_IDS))
-        grid = np.zeros((_GRID, _GRID, _SIZES, len(self.labels)))
+        grids = np.zeros((2, _GRID, _GRID, len(self.labels)))
         if _fault(boxes, scores, kinds, len(self.labels)):
-            return np.full(grid.size, np.nan, np.float32)
+            return np.full(grids.size, np.nan, np.float32)
         height, width = self.preprocess.size
-        middle = (boxes[:, :2] + boxes[:, 2:]).astype(np.float64) / 2 / (width, height)
-        reach = np.sqrt(areas(boxes).astype(np.float64) / (width * height))
         seen = scores.astype(np.float64) ** 2  # the faint ones, which differ, are many
-        for x, share_x in _between(middle[:, 0], _GRID):
-            for y, share_y in _between(middle[:, 1], _GRID):
-                for size, share in _between(reach, _SIZES):
-                    np.add.at(grid, (y, x, size, kinds), seen * share_x * share_y * share)
-        return grid.reshape(-1).astype(np.float32)
+        for grid, corners in zip(grids, (boxes[:, :2], boxes[:, 2:]), strict=True):
+            at = corners.astype(np.float64) / (width, height)
+            for x, share_x in _between(at[:, 0]):
+                for y, share_y in _between(at[:, 1]):
+                    np.add.at(grid, (y, x, kinds), seen * share_x * share_y)
+        return grids.reshape(-1).astype(np.float32)
 
 
 def _between(
-    values: npt.NDArray[np.float64], cells: int
+    values: npt.NDArray[np.float64],
 ) -> tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]], ...]:
-    """The two cells that each value, 0 to 1, lies between, with its share of either."""
-    at = np.clip(values, 0, 1) * (cells - 1)
-    low = np.minimum(at.astype(np.int64), cells - 2)
+    """The two places of the grid that each of 0 to 1 lies between, with its share of either."""
+    at = np.clip(values, 0, 1) * (_GRID - 1)
+    low = np.minimum(at.astype(np.int64), _GRID - 2)
     return (low, 1 - (at - low)), (low + 1, at - low)
 
 

@@ -16,6 +16,9 @@ from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.tensors import EMBEDDING, IMAGE, Tensors
 from edgeresnet.tasks.outputs import NOT_FINITE, unusable
 
+SIGNATURE = 1
+"""Raised whenever :meth:`Embed.signature` tells something else."""
+
 
 @dataclass(frozen=True)
 class Embed:

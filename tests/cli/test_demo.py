@@ -24,18 +24,29 @@ def shown(small_demo, monkeypatch, edgeresnet):
     return lambda *more: (edgeresnet("demo", *more), asked)
 
 
-def test_it_shows_how_right_and_how_fast_and_what_was_written(shown, small_demo):
+def test_it_shows_of_both_networks_how_right_and_how_fast_they_are(shown, small_demo):
     told, asked = shown()
     report, said = small_demo
     assert told.code == 0
     assert asked == [("demo-out", False)]
-    for leg in report.legs:
-        (row,) = (line for line in told.out.splitlines() if line.startswith(leg.name))
-        assert f"{leg.accuracy.top1.value:.2f}" in row
-        assert f"{leg.speed.end_to_end_fps:.0f}" in row
-    for path in report.written:
-        assert path.name in re.sub(r"\s", "", told.out)  # long paths are folded
-    assert "30 frames captured = 30 inferred + 0 dropped" in told.out
+    parts = told.out.split("\n\n")[-len(report.ways) - 1 : -1]
+    for way, part, metric in zip(report.ways, parts, ("top-1 %", "mAP@.5 %"), strict=True):
+        lines = part.strip().splitlines()
+        assert lines[0].startswith(f"{way.network.name}: ")
+        assert metric in lines[1]
+        legs = [leg for pair in way.pairs for leg in pair.legs]
+        for leg, row in zip(legs, lines[2:-1], strict=True):
+            assert row.startswith(leg.name)
+            assert f"{leg.right.value:.2f}" in row
+            assert f"{leg.speed.end_to_end_fps:.0f}" in row
+        for pair in way.pairs:
+            (row,) = (line for line in lines if line.startswith(pair.legs[1].name))
+            assert float(row.removeprefix(pair.legs[1].name).split()[1]) == pytest.approx(
+                pair.drop.value, abs=0.006
+            )
+        assert lines[-1] == "clip: 30 frames captured = 30 inferred + 0 dropped"
+    end = re.sub(r"\s", "", told.out)
+    assert end.endswith(f"lookat{report.written[0]}and{report.written[1]}")
     assert all(line in told.err for line in said)
 
 
@@ -44,12 +55,16 @@ def test_json_is_one_object_with_every_leg(shown, small_demo):
     report, _ = small_demo
     data = told.json
     assert asked == [("here", True)]
-    assert [leg["name"] for leg in data["legs"]] == [leg.name for leg in report.legs]
-    assert all(leg["evaluate"]["top1"]["value"] > 0 for leg in data["legs"])
-    assert all(leg["benchmark"]["fps"] > 0 for leg in data["legs"])
-    assert data["run"]["frames"]["captured"] == 30
+    for way in report.ways:
+        found = data[way.network.name]
+        assert found["accuracy"]["verdict"] == "inside"
+        assert found["run"]["frames"]["captured"] == 30
+        assert [one["target"] for one in found["targets"]] == [pair.target for pair in way.pairs]
+        for one, pair in zip(found["targets"], way.pairs, strict=True):
+            assert one["evaluate"] == pair.accuracy.as_json()
+            assert [leg["name"] for leg in one["legs"]] == [leg.name for leg in pair.legs]
+            assert all(leg["benchmark"]["fps"] > 0 for leg in one["legs"])
     assert data["written"] == [str(path) for path in report.written]
-    assert data["accuracy"]["verdict"]
 
 
 def test_quiet_says_nothing_on_the_way(shown):

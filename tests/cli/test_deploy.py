@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeresnet.core.bundle import read_bundle
+from edgeresnet.datasets.procedural.crowds import write_detection_set
 from edgeresnet.deploy import stage
 
 TO = ("--to", "nobody@127.0.0.1:1")
@@ -21,6 +22,7 @@ WRONG = [
     (["{bundle}", *TO, "--images", "x"], "--images cannot change it", "deploy WEIGHTS"),
     (["{bundle}", *TO, "--target", "x", "-o", "y"], "--target, --out cannot change", "deploy"),
     (["{bundle}", *TO, "--size", "224"], "--size cannot change it", "deploy WEIGHTS"),
+    (["{bundle}", *TO, "--annotations", "x"], "--annotations cannot change it", "deploy WEIGHTS"),
     (["{bundle}", "--seconds", "3"], "--seconds: of a device, without --to", "--to user@host"),
     (["{weights}", "--port", "3", "--ssh-option", "x=y"], "--port, --ssh-option: of", "--to"),
     (["{weights}", *TO, "--target", "generic-cpu"], "--images", "edgeresnet deploy --help"),
@@ -117,6 +119,19 @@ def test_from_weights_to_a_figure_of_the_device(
     for word in ("nothing: it was there", "golden check", "products in INT8", "frames/s"):
         assert word in person.out
     assert str(copied.folder) in person.out.replace("\n", "")
+
+
+@pytest.mark.slow
+def test_a_detector_is_judged_by_its_boxes(edgeresnet, sample_weights, tmp_path):
+    boxes = write_detection_set(tmp_path, 8, seed=54)
+    told = edgeresnet(
+        *("deploy", sample_weights.with_name("sample-detector.safetensors")),
+        *("--images", tmp_path / "images", "--annotations", boxes, "--target", "generic-cpu"),
+        *("--max-drop", 100, "-o", tmp_path / "b", "--json"),
+    )
+    assert told.code == 0, told.err
+    accuracy = told.json["evidence"]["accuracy"]
+    assert (accuracy["metric"], accuracy["pictures"]) == ("mAP@.5", 4)
 
 
 def test_what_was_made_is_kept_when_the_device_fails(

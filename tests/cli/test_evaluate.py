@@ -14,6 +14,7 @@ SCORE = AveragePrecision(
     Interval(62.25, 60.0, 64.0),
     (ClassPrecision(1, 120, 35.0, 55.5), ClassPrecision(2, 7, 48.0, 69.0)),
     np.zeros((2, 3)),
+    127,
 )
 
 

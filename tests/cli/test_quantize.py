@@ -4,11 +4,14 @@ import json
 import shutil
 from functools import partial
 
+import cv2
+import numpy as np
 import pytest
 
 from edgeresnet.convert.stage import convert
 from edgeresnet.core.contract import load_onnx, read_graph, save_onnx, write_metadata
 from edgeresnet.datasets.procedural import write_pictures
+from edgeresnet.datasets.procedural.crowds import write_detection_set
 from edgeresnet.flow.advise import advise
 from edgeresnet.quantize import qdq, stage
 
@@ -113,6 +116,59 @@ def test_over_budget_it_exits_with_5_and_writes_nothing(
     )
     assert forced.code == 0
     assert "OUTSIDE (forced)" in forced.out
+
+
+@pytest.fixture
+def detector(detector_s8, tmp_path):
+    """The embedded detector, with its calibration beside it."""
+    (tmp_path / "host").mkdir()
+    for path in detector_s8.parent.glob("detector.*"):
+        if path != detector_s8:
+            shutil.copy(path, tmp_path / "host")
+    return tmp_path / "host/detector.onnx"
+
+
+def test_a_detector_over_budget_exits_with_5_and_writes_nothing(
+    edgeresnet, detector, tmp_path, monkeypatch
+):
+    def nothing(weight, bias, input_scale, bits=8):
+        quantized, scale = exact(weight, bias, input_scale, bits)
+        return quantized * 0, scale
+
+    exact = qdq.quantize_weight
+    monkeypatch.setattr(qdq, "quantize_weight", nothing)
+    boxes = write_detection_set(tmp_path / "gate", 4, seed=53)
+    out = tmp_path / "x.onnx"
+    told = edgeresnet(
+        *("quantize", detector, "--scheme", "s8-symmetric", "--eval", tmp_path / "gate/images"),
+        *("--annotations", boxes, "--max-drop", 30, "-o", out),
+    )
+    assert told.code == 5, told.err
+    assert told.error[0].startswith("INT8 loses")
+    assert "points of mAP@.5 on 4 pictures, 30 allowed" in told.error[0]
+    assert "OUTSIDE (not written)" in told.out
+    assert not out.exists()
+
+
+def test_a_detector_on_pictures_of_nothing_is_written_unchecked_and_it_is_said(
+    edgeresnet, detector, tmp_path
+):
+    (tmp_path / "grey").mkdir()
+    for grey in (90, 110, 130):
+        pixels = np.full((320, 320, 3), grey, np.uint8)
+        cv2.imwrite(str(tmp_path / f"grey/{grey}.png"), pixels)
+    out = tmp_path / "x.onnx"
+    told = edgeresnet(
+        *("quantize", detector, "--scheme", "s8-symmetric", "--eval", tmp_path / "grey"),
+        *("--report", tmp_path / "page.html", "-o", out),
+    )
+    assert told.code == 0, told.err
+    assert "NOT CHECKED (no sure box)" in told.out
+    assert "agreement" not in told.out
+    assert "INT8 was not judged: neither float nor INT8 is sure of a box" in told.err
+    assert read_graph(out).evidence["accuracy"]["verdict"] == "unchecked"
+    page = (tmp_path / "page.html").read_text()
+    assert "Nobody knows yet how right this graph is: neither float nor INT8 is sure" in page
 
 
 def test_the_report_is_a_page_with_its_json_beside_it(edgeresnet, calibrated, sets, tmp_path):

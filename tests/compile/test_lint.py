@@ -95,6 +95,29 @@ def test_tensorrt_takes_its_own_scheme_or_float(sample_int8, sample_graph, tenso
         compile_graph(sample_graph, tmp_path / "b", target=tensorrt)
 
 
+def cut(model):
+    """Cuts features out at a box, as Faster R-CNN does."""
+    source = model.graph.node[-2].output[0]
+    for name, value in (("box", np.ones((1, 4), np.float32)), ("whose", np.zeros(1, np.int64))):
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    node = onnx.helper.make_node("RoiAlign", [source, "box", "whose"], ["cut"], name="cut")
+    model.graph.node.append(node)
+
+
+@pytest.mark.parametrize("target", ["jetson-orin-nano-8gb", "nvidia-dgpu", "nvidia-rtx"])
+def test_what_is_not_built_for_tensorrt_is_refused_before_any_work(
+    changed, sample_graph, tmp_path, monkeypatch, target
+):
+    def never(*_):
+        raise AssertionError("work was done for a graph that is refused")
+
+    monkeypatch.setattr("edgeresnet.compile.stage.open_model", never)
+    with pytest.raises(ModelError, match="cut: RoiAlign, of which no engine") as caught:
+        compile_graph(changed(cut, sample_graph), tmp_path / "b", target=target)
+    assert f"--target {target} shows them all" in caught.value.hint
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("names", [["a", "b"], [f"class {i}" for i in range(25)]])
 def test_labels_are_as_many_as_outputs(changed, sample_graph, tmp_path, names):
     labels = json.dumps({"names": names, "wordnet": []})

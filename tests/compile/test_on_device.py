@@ -5,12 +5,18 @@ import sys
 
 import pytest
 
+import edgeresnet
 from edgeresnet.backends import BACKENDS
 from edgeresnet.cli import main
 from edgeresnet.compile.on_device import prove_on_device
 from edgeresnet.compile.stage import compile_graph
+from edgeresnet.core.boxes import iou_matrix
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.protocols import Mode
+from edgeresnet.core.shipped import shipped
+from edgeresnet.core.tensors import BOXES, CLASS_IDS
+from edgeresnet.datasets.procedural import CLASSES
+from edgeresnet.datasets.procedural.crowds import draw_scene
 from edgeresnet.flow.opening import open_bundle
 from edgeresnet.testing import plugged
 
@@ -40,6 +46,18 @@ def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.fixture(scope="module")
+def detector(detector_s8, tmp_path_factory):
+    """The embedded detector for a Jetson; how it is best launched is not measured."""
+    folder = tmp_path_factory.mktemp("jetson")
+    profile = shipped("targets") / "jetson-orin-nano-8gb.toml"
+    (folder / "jetson.toml").write_text(
+        profile.read_text().replace("[options]", '[options]\ncuda_graph = "off"')
+    )
+    compile_graph(detector_s8, folder / "detector.bundle", target=str(folder / "jetson.toml"))
+    return folder / "detector.bundle"
+
+
 @pytest.mark.parametrize("version", ["10.3.0", "11.4.0"])
 def test_the_engine_is_built_once_and_a_run_finds_it(bundle, device, version):
     plug, machine = device(version)
@@ -58,6 +76,36 @@ def test_an_engine_that_computes_something_else_never_runs(bundle, device):
     with plug, pytest.raises(ModelError, match="computes something else than was proved"):
         prove_on_device(bundle)
     assert len(machine.trt.fake.builds) == 2  # one more try, minutes each
+    assert machine.cuda.held() == {}
+
+
+def test_a_detector_is_built_proved_and_finds_things(detector, device):
+    plug, machine = device()
+    with plug:
+        found = prove_on_device(detector)
+        assert found.golden_error <= found.bundle.manifest.golden.tolerance
+        scene = draw_scene(3, seed=5)
+        with edgeresnet.open(detector) as model:
+            seen = model.predict(scene.pixels)
+    assert len(machine.trt.fake.builds) == 1
+    same = iou_matrix(scene.boxes, seen.xyxy[:3]) > 0.7
+    same &= scene.box_classes[:, None] == seen.class_ids[:3]
+    assert same.any(0).tolist() == [True] * 3
+
+
+WRONG_BOXES = {
+    "moved by a twentieth of the picture": (BOXES, lambda boxes: boxes + 16),
+    "of other things": (BOXES, lambda boxes: boxes[:, ::-1]),
+    "of the next class": (CLASS_IDS, lambda ids: (ids + 1) % len(CLASSES)),
+}
+
+
+@pytest.mark.parametrize("how", WRONG_BOXES)
+def test_an_engine_that_gives_wrong_boxes_never_runs(detector, device, how):
+    output, change = WRONG_BOXES[how]
+    plug, machine = device(spoils=lambda name, given: change(given) if name == output else given)
+    with plug, pytest.raises(ModelError, match="computes something else than was proved"):
+        prove_on_device(detector)
     assert machine.cuda.held() == {}
 
 

@@ -70,7 +70,7 @@ def test_the_manifest_tells_where_the_bundle_comes_from_and_what_was_proved(
     graph, bundle = read_graph(sample_int8), read_bundle(compiled(sample_int8, target))
     manifest = bundle.manifest
     assert manifest.model == f"sha256:{graph.sha256}"
-    assert manifest.schema_version == "1.1"
+    assert manifest.schema_version == "1.2"
     assert manifest.target.name == target
     assert manifest.scheme is Scheme.U8_AFFINE
     assert manifest.preprocess == graph.preprocess

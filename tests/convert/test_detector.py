@@ -219,6 +219,48 @@ def test_a_detector_of_no_known_kind_says_which_key(make_detector):
     assert "FCOS" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("roi_heads.mask_head.0.0.weight", "unexpected: roi_heads.mask_head.0.0.weight"),
+        ("rpn.head.bbox_pred.bias", "missing: rpn.head.bbox_pred.bias"),
+    ],
+)
+def test_weights_of_another_detector_are_told_without_an_option_that_was_not_given(
+    make_detector, key, says
+):
+    state = dict(make_detector("faster rcnn").state_dict())
+    if state.pop(key, None) is None:
+        state[key] = torch.zeros(1)
+    with pytest.raises(ModelError, match=says) as caught:
+        detector_of(checkpoint(state), None, None, (64, 64), 1)
+    assert "--arch" not in caught.value.hint
+    assert "Faster R-CNN" in caught.value.hint
+
+
+@pytest.mark.parametrize("prefix", ["detector.", "model.", "student.net."])
+def test_a_detector_under_any_prefix_is_one(make_detector, tmp_path, prefix):
+    network = make_detector("retinanet")
+    state = {f"{prefix}{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "w.ckpt")
+    found = read_checkpoint(tmp_path / "w.ckpt")
+    assert detector_of(found, None, None, (64, 64), 1)[1] == network.spec
+
+
+def test_what_a_trainer_keeps_beside_a_detector_is_named(make_detector, tmp_path):
+    state = {f"model.{k}": v for k, v in make_detector("retinanet").state_dict().items()}
+    torch.save({"state_dict": {**state, "criterion.weight": torch.ones(3)}}, tmp_path / "w.ckpt")
+    with pytest.raises(ModelError, match=r"retinanet_.*: unexpected: criterion\.weight\n"):
+        convert(tmp_path / "w.ckpt", tmp_path / "g.onnx", preprocess=SMALL)
+
+
+def test_a_list_of_classes_without_the_background_is_told_of_it(retinanet, tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    with pytest.raises(UsageError, match="names 2 classes, the network has 3") as caught:
+        convert(retinanet, tmp_path / "g.onnx", preprocess=SMALL, classes=tmp_path / "names.txt")
+    assert "background as class 0" in caught.value.hint
+
+
 def test_inspect_tells_a_detector(retinanet):
     report = describe_checkpoint(retinanet).as_json()
     assert report["arch"].startswith("retinanet_")

@@ -15,6 +15,7 @@ from edgeresnet.core.files import (
     check_output,
     disk_error,
     existing_file,
+    is_there,
     sha256_file,
     whole_file,
     whole_folder,
@@ -31,6 +32,13 @@ def test_a_digest_is_of_the_bytes(tmp_path_factory, data):
     file = tmp_path_factory.getbasetemp() / "digest.bin"
     file.write_bytes(data)
     assert sha256_file(file) == hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_is_there_whatever_a_name_asks_for(tmp_path):
+    (tmp_path / "file").touch()
+    assert is_there(tmp_path / "file")
+    for name in ("", "other", "file/below", "x" * 300, "nul\0"):
+        assert not is_there(tmp_path / name)
 
 
 def test_a_digest_is_read_in_pieces(tmp_path):

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.contract import NORMALISED, OPSET, load_onnx
 from edgeresnet.core.errors import ModelError
-from edgeresnet.core.lint import likely_scheme, lint, lint_file, raise_on_errors
+from edgeresnet.core.lint import likely_scheme, lint, lint_file, lint_for, raise_on_errors
 from edgeresnet.core.recipe import load_recipe
 from edgeresnet.core.target import Scheme
 from edgeresnet.quantize.placement import place
@@ -584,6 +584,22 @@ def test_the_first_error_is_raised_with_its_fix_and_the_others_are_counted(tmp_p
     assert str(path) in caught.value.what
     assert "--scheme s8-symmetric" in caught.value.hint
     assert f"edgeresnet inspect --lint {path}" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["NonMaxSuppression", "RoiAlign"])
+def test_what_is_not_built_for_tensorrt_is_named_and_fine_elsewhere(kind, tmp_path):
+    model = float_model()
+    model.graph.node.append(op(kind, "strange", "r1"))
+    assert lint_for(model, "onnxruntime") == lint_for(model, "openvino") == ()
+    path = tmp_path / "graph.onnx"
+    with pytest.raises(ModelError, match=f"strange: {kind}, of which no engine") as caught:
+        raise_on_errors(lint_for(model, "tensorrt"), path, "orin")
+    assert "--target intel-cpu, generic-cpu" in caught.value.hint
+    assert f"edgeresnet inspect --lint {path} --target orin shows" in caught.value.hint
+
+
+def test_nothing_else_is_held_against_a_graph_for_tensorrt():
+    assert lint_for(good(S8), "tensorrt") == ()
 
 
 def test_errors_come_before_warnings():

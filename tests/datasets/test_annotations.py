@@ -63,7 +63,8 @@ def test_a_file_is_coco(voc):
     ("images", "annotations", "match"),
     [
         ("JPEGImages", None, "is no Pascal VOC folder"),
-        ("absent", None, "no such folder"),
+        ("absent", None, "--eval: no such folder"),
+        ("list.csv", None, "--eval: .*list.csv is a file, annotated pictures are looked for in a"),
         (".", "absent", "no such file"),
         (".", "Annotations/a.xml", "one file of many"),
         (".", "JPEGImages", "no .xml files"),
@@ -72,8 +73,10 @@ def test_a_file_is_coco(voc):
 )
 def test_what_cannot_be_read_is_said(voc, images, annotations, match):
     (voc / "test.txt").write_text("b\n")
+    (voc / "list.csv").write_text("file\nJPEGImages/b.jpg\n")
+    given = None if annotations is None else voc / annotations
     with pytest.raises(UsageError, match=match):
-        read_annotations(voc / images, None if annotations is None else voc / annotations)
+        read_annotations(voc / images, given, option="--eval")
 
 
 def test_a_set_without_one_usable_picture_is_an_error_that_names_the_first_fault(voc):

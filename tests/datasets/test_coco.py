@@ -85,6 +85,10 @@ def without(key):
         (one_more(bbox=["10", 10, 4, 4]), Fault.MALFORMED, 2),
         (one_more(bbox=None), Fault.MALFORMED, 2),
         (without("bbox"), Fault.MALFORMED, 2),
+        (one_more(iscrowd="0"), Fault.MALFORMED, 2),
+        (one_more(iscrowd=2), Fault.MALFORMED, 2),
+        (one_more(difficult=[]), Fault.MALFORMED, 2),
+        (one_more(ignore="yes"), Fault.MALFORMED, 2),
         (without("image_id"), Fault.MALFORMED, 2),
         (lambda table: table["annotations"].append(17), Fault.MALFORMED, 2),
         (lambda table: table["images"].append({"id": 3}), Fault.MALFORMED, 2),
@@ -101,6 +105,7 @@ def without(key):
         (lambda t: t["images"][0].pop("width"), Fault.WRONG_SIZE, 2),
         (lambda t: t["images"][1].update(file_name="c.jpg"), Fault.MISSING_PICTURE, 2),
         (lambda t: t["images"][1].update(file_name="../a.jpg"), Fault.MISSING_PICTURE, 2),
+        (lambda t: t["images"][1].update(file_name="é" * 200), Fault.MISSING_PICTURE, 2),
     ],
 )
 def test_each_fault_is_counted_and_strict_refuses_it(folder, change, fault, boxes):
@@ -109,6 +114,38 @@ def test_each_fault_is_counted_and_strict_refuses_it(folder, change, fault, boxe
     assert sum(len(picture.boxes) for picture in found.pictures) == boxes
     with pytest.raises(UsageError, match=fault.words):
         read(folder, broken(change), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "aside"), [(0, False), (1, True), (False, False), (True, True), (None, False)]
+)
+@pytest.mark.parametrize("key", ["iscrowd", "difficult", "ignore"])
+def test_crowd_and_difficult_are_said_by_numbers_or_words(folder, key, value, aside):
+    table = broken(one_more(**{key: value}))
+    box = read(folder, table, strict=True).pictures[0]
+    assert len(box.boxes) == 3
+    assert box.counted.tolist() == [True, False, not aside]
+    assert bool(box.crowd[2]) == (aside and key == "iscrowd")
+
+
+def again(name):
+    """The first picture under another id, with a box that it has already and one of its own."""
+    table = sound()
+    table["images"].append({"id": 3, "file_name": name, "width": 100, "height": 50})
+    one_more(image_id=3, bbox=[10, 5, 20, 30])(table)
+    one_more(image_id=3, id=10)(table)
+    return table
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "train/a.jpg", "link.jpg"])
+def test_a_picture_under_two_ids_counts_once_with_the_boxes_of_both(folder, name):
+    (folder / "images/link.jpg").symlink_to(folder / "images/a.jpg")
+    found = read(folder, again(name))
+    assert [picture.path.name for picture in found.pictures] == ["a.jpg", "b.png"]
+    assert len(found.pictures[0].boxes) == 3
+    assert found.faults.counts == {Fault.DUPLICATE_PICTURE: 1, Fault.DUPLICATE_BOX: 1}
+    with pytest.raises(UsageError, match="duplicate picture"):
+        read(folder, again(name), strict=True)
 
 
 def test_a_damaged_picture_is_left_out(folder):

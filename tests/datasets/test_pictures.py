@@ -112,6 +112,7 @@ def test_a_csv_may_name_files_by_their_full_path(folder, tmp_path):
         ("", "is empty"),
         ("file,class_index\n", "no pictures"),
         ("file,class_index\nnone.png,1\n", "line 2: no such file: 'none.png'"),
+        (f"file\n{'x' * 300}\n", "line 2: no such file: 'xxx"),
         ("file,class_index\ncat/b.png,1\n,2\n", "line 3: no such file: ''"),
         ("file,class_index\ncat/b.png,one\n", "line 2: class_index 'one'"),
         ("file,class_index\ncat/b.png,-1\n", "line 2: class_index '-1'"),

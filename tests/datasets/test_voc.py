@@ -89,7 +89,9 @@ def test_each_fault_of_a_box_is_counted_and_strict_refuses_it(root, entry, fault
             Fault.BROKEN_FILE,
             1,
         ),
+        ({"text": '<?xml version="1.0" encoding="klingon"?><annotation/>'}, Fault.BROKEN_FILE, 1),
         ({"picture": False}, Fault.MISSING_PICTURE, 1),
+        ({"picture": False, "said": f"{'x' * 300}.jpg"}, Fault.MISSING_PICTURE, 1),
         ({"size": "<size><width>50</width><height>100</height></size>"}, Fault.WRONG_SIZE, 2),
         ({"size": ""}, Fault.WRONG_SIZE, 2),
     ],
@@ -115,9 +117,11 @@ def test_a_damaged_picture_is_left_out(root):
 def test_the_picture_is_that_of_the_files_name_or_else_the_one_it_says(root):
     write(root, "a", thing(), said="b.jpg")
     write(root, "b", thing())
-    write(root, "c", thing(), said="b.jpg", picture=False)
+    write(root, "c", thing(), said="other.jpg", picture=False)
+    (root / "JPEGImages/a.jpg").rename(root / "JPEGImages/a.jpeg")
+    (root / "JPEGImages/other.jpg").write_bytes((root / "JPEGImages/b.jpg").read_bytes())
     names = [picture.path.name for picture in read(root, strict=True).pictures]
-    assert names == ["a.jpg", "b.jpg", "b.jpg"]
+    assert names == ["a.jpeg", "b.jpg", "other.jpg"]
 
 
 def test_a_list_chooses_the_pictures_and_one_without_file_is_counted(root):
@@ -128,6 +132,27 @@ def test_a_list_chooses_the_pictures_and_one_without_file_is_counted(root):
     found = read(root, chosen)
     assert [picture.path.name for picture in found.pictures] == ["c.jpg", "a.jpg"]
     assert found.faults.counts == {Fault.MISSING_FILE: 1}
+
+
+def test_a_picture_that_two_files_name_counts_once_with_the_boxes_of_both(root):
+    write(root, "a", thing())
+    write(root, "b", thing(), thing("cat"), said="a.jpg", picture=False)
+    found = read(root)
+    assert [picture.path.name for picture in found.pictures] == ["a.jpg"]
+    assert sorted(found.pictures[0].class_ids) == [0, 1]
+    assert found.faults.counts == {Fault.DUPLICATE_PICTURE: 1, Fault.DUPLICATE_BOX: 1}
+    with pytest.raises(UsageError, match="duplicate picture: a"):
+        read(root, strict=True)
+
+
+def test_a_name_that_no_file_can_have_is_missing(root):
+    write(root, "a" * 251, thing(), picture=False)  # with .xml as long as names may be
+    write(root, "b", thing())
+    chosen = root / "list.txt"
+    chosen.write_text(f"{'a' * 251}\n{'c' * 300}\nb\n")
+    found = read(root, chosen)
+    assert [picture.path.name for picture in found.pictures] == ["b.jpg"]
+    assert found.faults.counts == {Fault.MISSING_PICTURE: 1, Fault.MISSING_FILE: 1}
 
 
 @pytest.mark.parametrize("text", ["", "../a\n"])

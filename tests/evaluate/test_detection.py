@@ -114,6 +114,22 @@ def test_a_set_without_a_box_of_the_networks_classes_cannot_be_scored(detectors,
         evaluate(detectors("right"), images=coloured, annotations=coloured / "list.txt")
 
 
+def test_boxes_that_do_not_count_leave_nothing_to_be_found(detectors, coloured):
+    for xml in (coloured / "Annotations").iterdir():
+        aside = xml.read_text().replace("<bndbox>", "<difficult>1</difficult><bndbox>")
+        xml.write_text(aside)
+    with pytest.raises(UsageError, match="all 30 boxes are crowd or difficult") as caught:
+        evaluate(detectors("right"), images=coloured)
+    assert "not crowd or difficult" in caught.value.hint
+
+
+def test_a_set_of_which_no_picture_with_a_box_is_readable_cannot_be_scored(detectors, coloured):
+    for path in (coloured / "JPEGImages").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UsageError, match="no box on the pictures that are readable"):
+        evaluate(detectors("right"), images=coloured)
+
+
 @pytest.mark.parametrize(
     ("main", "other", "match"),
     [
@@ -125,6 +141,31 @@ def test_what_does_not_say_the_same_is_not_compared(detectors, coloured, main, o
     detectors("other", **other)
     with pytest.raises(ModelError, match=match):
         evaluate(detectors("main", **main), images=coloured, reference="other")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("blue", "green", "red"), "its classes in another order than main: class 0 is 'blue'"),
+        (("red", "green", "azure"), "other classes than main: class 2 is 'azure' instead of 'blue"),
+    ],
+)
+def test_a_reference_that_means_something_else_by_a_class_is_refused(
+    detectors, coloured, names, says
+):
+    detectors("other", names=names)
+    with pytest.raises(UsageError, match=says) as caught:
+        evaluate(detectors("main"), images=coloured, reference="other")
+    assert "same order" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "names", [("class 0", "class 1", "class 2"), ("2", "1", "0"), ("Red", "GREEN", "blue_")]
+)
+def test_names_that_say_nothing_and_other_spellings_are_compared(detectors, coloured, names):
+    detectors("other", names=names)
+    compared = evaluate(detectors("main"), images=coloured, reference="other").compared
+    assert compared.agreement.value == 100
 
 
 @pytest.mark.parametrize("options", [{"annotations": "x.json"}, {"strict": True}])

@@ -3,19 +3,22 @@
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from edgeresnet.backends import BACKENDS, get_backend
 from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.contract import read_graph
-from edgeresnet.core.errors import MissingBackendError, UsageError
+from edgeresnet.core.errors import MissingBackendError, ModelError, UsageError
 from edgeresnet.core.labels import Labels
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.protocols import Mode
 from edgeresnet.core.target import Scheme, Target, load_target
 from edgeresnet.core.tensors import IMAGE, LOGITS, TensorSpec
 from edgeresnet.datasets.procedural import draw_picture
+from edgeresnet.datasets.procedural.crowds import draw_scene
 from edgeresnet.flow.advise import advise
 from edgeresnet.flow.golden import TOLERANCE
 from edgeresnet.testing import FakeBackend, FakeEngine, grey, plugged
@@ -102,7 +105,7 @@ def test_every_precision_is_measured_and_the_fastest_advised():
     assert [a.name for a in found.alternatives] == ["float32", "bfloat16", "int8"]
     assert [a.p50_ms for a in found.alternatives] == pytest.approx([40, 10, 4])
     assert [a.images_per_s for a in found.alternatives] == pytest.approx([25, 100, 250], rel=0.1)
-    assert [a.agreement for a in found.alternatives] == [100, 100, 100]
+    assert [a.agreement.percent.value for a in found.alternatives] == [100, 100, 100]
     assert found.best.name == "int8"
     assert found.int8_pays
     assert DROP in found.reason
@@ -139,9 +142,35 @@ def test_a_half_that_gives_other_labels_is_not_advised():
     found = advised(Paced(wrong={"bf16"}), inside=False)
     half = found.alternatives[1]
     assert not half.inside
-    assert half.agreement < 50
+    assert half.agreement.percent.value < 50
     assert half.logit_error > 1
     assert found.best.name == "float32"
+
+
+class Broken(Paced):
+    """One whose engines of the wrong precisions give no numbers."""
+
+    @contextmanager
+    def load(self, artifact, target, mode, cache):
+        with super().load(artifact, target, mode, cache) as engine:
+            run = engine.session().infer
+            outputs = {LOGITS: np.full((1, CLASSES), np.nan, np.float32)}
+            session = SimpleNamespace(infer=lambda feeds: run(feeds) and outputs)
+            broken = SimpleNamespace(session=lambda: session, parallel=engine.parallel)
+            yield broken if engine.wrong else engine
+
+
+def test_a_half_that_gives_no_numbers_is_outside_and_stops_nothing():
+    found = advised(Broken(wrong={"bf16"}))
+    half = found.alternatives[1]
+    assert (half.agreement.percent.value, half.inside) == (0, False)
+    assert found.as_json()["alternatives"][1]["logit_error"] is None
+    assert found.best.name == "int8"
+
+
+def test_float_that_gives_no_numbers_is_an_error():
+    with pytest.raises(ModelError, match=r"nowhere\.onnx gives values that are not finite on fake"):
+        advised(Broken(wrong={"f32"}))
 
 
 def test_a_scheme_of_another_backend_is_told(monkeypatch):
@@ -244,8 +273,31 @@ def test_the_sample_network_is_measured_in_all_that_this_machine_has(real):
 def test_the_sample_network_gives_nearly_the_same_in_every_precision(real):
     _, found = real
     float32, *halves, int8 = found.alternatives
-    assert (float32.agreement, float32.logit_error) == (100, 0)
+    assert (float32.agreement.percent.value, float32.logit_error) == (100, 0)
     assert all(half.inside and half.logit_error > 0 for half in halves)
-    assert int8.agreement >= REAL_AGREEMENT
+    assert int8.agreement.percent.value >= REAL_AGREEMENT
     assert 0 < int8.logit_error < TOLERANCE[Scheme.U8_AFFINE]
     assert int8.size_mb < float32.size_mb / 2
+
+
+@pytest.mark.slow
+def test_a_detector_is_compared_by_its_boxes(detector_graph, detector_s8):
+    graph = read_graph(detector_graph)
+    scenes = [draw_scene(i, seed=6) for i in range(6)]
+    found = advise(
+        graph,
+        read_graph(detector_s8),
+        load_target("generic-cpu"),
+        pictures=[fit(scene.pixels, graph.preprocess) for scene in scenes],
+        int8_inside=True,
+        drop=DROP,
+        max_drop=5.0,
+        seconds=FAST,
+    )
+    float32, int8 = found.alternatives
+    things = sum(len(scene.boxes) for scene in scenes)
+    assert found.as_json()["agreement_of"] == "boxes"
+    assert things <= int8.agreement.count <= 2 * things + len(scenes)
+    assert float32.agreement.percent.value == 100
+    assert 85 <= int8.agreement.percent.value <= 100
+    assert 0 < int8.logit_error < TOLERANCE[Scheme.S8_SYMMETRIC]

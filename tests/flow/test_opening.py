@@ -1,9 +1,12 @@
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeresnet.backends import BACKENDS
+from edgeresnet.core.bundle import GOLDEN, MANIFEST, SEAL, Manifest, digests, seal
 from edgeresnet.core.errors import MissingBackendError, ModelError, UsageError
 from edgeresnet.core.protocols import Mode
 from edgeresnet.flow import opening
@@ -101,6 +104,46 @@ def test_a_changed_bundle_is_not_even_loaded(backend, tmp_path):
     with pytest.raises(ModelError, match=r"model\.fake was changed"):
         open_bundle(bundle, Mode.LATENCY).__enter__()
     assert backend.loads == []
+
+
+def sealed_again(folder, **golden):
+    """The bundle with another entry about its golden outputs."""
+    table = json.loads((folder / MANIFEST).read_text())
+    table["golden"] |= golden
+    for name in (MANIFEST, SEAL):
+        (folder / name).unlink()
+    manifest = Manifest.model_validate(table)
+    seal(folder, manifest.model_copy(update={"files": digests(folder)}))
+    return folder
+
+
+def test_a_bundle_with_another_signature_is_refused_before_anything_is_built(backend, tmp_path):
+    bundle = sealed_again(write_bundle(tmp_path / "b"), signature=7)
+    with pytest.raises(ModelError, match=r"made by another edgeresnet.*7.*has 1") as caught:
+        open_bundle(bundle, Mode.LATENCY).__enter__()
+    assert caught.value.hint == "compile it again"
+    assert backend.loads == []
+
+
+def test_a_bundle_of_before_signatures_had_numbers_is_read(backend, tmp_path):
+    folder = write_bundle(tmp_path / "b")
+    table = json.loads((folder / MANIFEST).read_text())
+    del table["golden"]["signature"]
+    table["schema_version"] = "1.1"
+    assert Manifest.model_validate(table).golden.signature == 1
+    (folder / MANIFEST).write_text(json.dumps(table))
+    with open_bundle(sealed_again(folder), Mode.LATENCY) as opened:
+        assert opened.bundle.manifest.schema_version == "1.1"
+
+
+def test_golden_outputs_of_another_length_are_another_edgeresnets(backend, tmp_path):
+    folder = write_bundle(tmp_path / "b")
+    with np.load(folder / GOLDEN) as arrays:
+        pictures, expected = arrays["pictures"], arrays["expected"]
+    np.savez_compressed(folder / GOLDEN, pictures=pictures, expected=expected[:, :-1])
+    with pytest.raises(ModelError, match="3 values a picture, this edgeresnet makes 4") as caught:
+        open_bundle(sealed_again(folder), Mode.LATENCY).__enter__()
+    assert (caught.value.hint, caught.value.exit_code) == ("compile it again", 4)
 
 
 def test_the_cache_is_one_folder_a_bundle_and_the_owners_alone(greys, backend, home, tmp_path):

@@ -40,6 +40,10 @@ def test_a_slow_first_half_second_does_not_count_in_a_longer_run():
     assert report.fps == pytest.approx(100, rel=0.01)
 
 
+def test_a_run_that_is_hardly_longer_than_half_a_second_counts_as_a_whole():
+    assert report_of([0, 0.1, 0.2, 0.3, 0.4, 0.51, 0.6]).fps == pytest.approx(10)
+
+
 @pytest.mark.parametrize("moments", [[], [1.0], [1.0, 1.0]])
 def test_too_few_results_have_no_rate(moments):
     assert report_of(moments).fps == 0

@@ -6,6 +6,8 @@ import pytest
 
 from edgeresnet.core.target import Scheme
 from edgeresnet.flow.worth import Alternative, Setting, choose, explain, half_inside
+from edgeresnet.metrics.accuracy import Interval
+from edgeresnet.metrics.agreement import Agreement
 from edgeresnet.metrics.processor import Processor
 
 ROUNDS = 20
@@ -15,10 +17,14 @@ UNKNOWN = Processor("Apple M1", frozenset())
 SETTING = Setting(Scheme.U8_AFFINE, Scheme.U8_AFFINE, "intel-cpu", VNNI, "0.30 points lost")
 
 
+def agreed(percent, count=64, of="labels"):
+    return Agreement(of, count, Interval(percent, percent, percent))
+
+
 def measured(name, ms, *, inside=True, images_per_s=None, times_ms=None):
     times = times_ms or (float(ms),) * ROUNDS
     rate = images_per_s or 2000 / ms
-    return Alternative(name, {}, times, rate, 25.0, 98.0, 0.06, inside)
+    return Alternative(name, {}, times, rate, 25.0, agreed(98.0), 0.06, inside)
 
 
 def told(alternatives, setting=SETTING):
@@ -113,20 +119,25 @@ def test_another_answer_for_whole_files_is_told():
 
 
 @pytest.mark.parametrize(
-    ("agreement", "error", "max_drop", "pictures", "inside"),
+    ("agreement", "error", "max_drop", "inside"),
     [
-        (100.0, 0.011, 1.0, 64, True),
-        (100 - 100 / 64, 0.011, 1.0, 64, True),  # one picture: fewer cannot be told
-        (100 - 200 / 64, 0.011, 1.0, 64, False),
-        (100 - 200 / 64, 0.011, 3.2, 64, True),
-        (100.0, 0.3, 1.0, 64, False),
-        (100.0, float("inf"), 1.0, 64, False),
+        (agreed(100.0), 0.011, 1.0, True),
+        (agreed(100 - 100 / 64), 0.011, 1.0, True),  # one label: fewer cannot be told
+        (agreed(100 - 200 / 64), 0.011, 1.0, False),
+        (agreed(100 - 200 / 64), 0.011, 3.2, True),
+        (agreed(100.0), 0.3, 1.0, False),
+        (agreed(100.0), float("inf"), 1.0, False),
+        (agreed(99.5, 200, "boxes"), 0.011, 0.1, True),
+        (agreed(99.0, 200, "boxes"), 0.011, 0.1, False),
+        (agreed(100.0, 0, "boxes"), 0.011, 1.0, True),  # pictures of nothing
+        (agreed(99.5, 2, "vectors"), 0.011, 1.0, True),
+        (agreed(98.0, 2, "vectors"), 0.011, 1.0, False),  # a mean tells less than one of them
     ],
 )
-def test_half_precision_is_inside_when_right_and_few_labels_change(
-    agreement, error, max_drop, pictures, inside
+def test_half_precision_is_inside_when_right_and_little_of_what_it_says_changes(
+    agreement, error, max_drop, inside
 ):
-    assert half_inside(agreement, error, max_drop, pictures) is inside
+    assert half_inside(agreement, error, max_drop) is inside
 
 
 def test_percentiles_are_of_the_rounds():

@@ -70,6 +70,18 @@ def test_a_target_or_a_scheme_says_for_whom(sample_int8, tensorrt):
         assert rules == {"unsigned", "zero-point", "quantized-bias", "residual-add"}
 
 
+def test_with_a_target_it_is_held_to_what_its_backend_can_build(sample_graph, tensorrt, tmp_path):
+    model = load_onnx(sample_graph)
+    source = model.graph.node[-2].output[0]
+    made = onnx.helper.make_node("RoiAlign", [source, source, source], ["cut"], name="cut")
+    model.graph.node.append(made)
+    onnx.save(model, str(tmp_path / "cut.onnx"))
+    report = lint_onnx(tmp_path / "cut.onnx", target=tensorrt)
+    assert ("regions", "cut", "error") in {(f.rule, f.node, f.severity) for f in report.findings}
+    for options in ({"target": "intel-cpu"}, {}):
+        assert lint_onnx(tmp_path / "cut.onnx", **options).errors == 0
+
+
 def test_a_finding_is_told_whole(sample_int8, tmp_path):
     model = load_onnx(sample_int8)
     extra = numpy_helper.from_array(np.zeros(3, np.float32), "extra")

@@ -1,6 +1,7 @@
 """Means, variances and their divergence are those of the definition."""
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,8 +10,9 @@ from onnx import TensorProto, helper
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.core.contract import OPSET
 from edgeresnet.core.errors import ModelError
-from edgeresnet.core.tensors import LOGITS
+from edgeresnet.core.tensors import LOGITS, SCORES
 from edgeresnet.match.moments import (
+    SURENESS,
     Moments,
     NormStatistics,
     divergences,
@@ -54,7 +56,73 @@ def test_a_network_gives_the_moments_beside_its_logits(rng):
     np.testing.assert_allclose(powers, (relu**2).mean((2, 3)), rtol=1e-5)
     logits = relu.mean((2, 3))
     np.testing.assert_allclose(found.top, logits.max(1) - logits.mean(1), rtol=1e-4, atol=1e-7)
-    assert len(found.first(2).top) == len(found.first(2).layers[0][0]) == 2
+    assert len(found.first(2).top) == found.first(2).pictures == 2
+    assert found.first(2).bar == found.bar == SURENESS[LOGITS]
+
+
+def detector_like(rng):
+    """A body of two outputs, of which the second needs the picture to be 5 high and 6 wide."""
+    make, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        make("Relu", ["x"], ["a"]),
+        make("Reshape", ["a", "shape"], ["flat"]),
+        make("Sigmoid", ["flat"], [SCORES]),
+        make("Neg", ["flat"], ["boxes"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, [2, 3, 5, 6])],
+        [value("boxes", TensorProto.FLOAT, [2, 90]), value(SCORES, TensorProto.FLOAT, [2, 90])],
+        [helper.make_tensor("shape", TensorProto.INT64, [2], [1, 90])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+
+
+def test_a_detector_tells_how_sure_it_is_by_the_odds_of_its_best_score(rng):
+    run = open_model(with_moments(detector_like(rng), ["a"]))
+    x = rng.normal(size=(1, 3, 5, 6)).astype(np.float32)
+    outputs = run({"x": x})
+    assert set(outputs) == {"a#mean", "a#power", SCORES}
+    found = moments_of([outputs], {"a": layers([0] * 3, [1] * 3)})
+    np.testing.assert_allclose(found.top, np.exp(x.max()), rtol=1e-4)
+    assert found.bar == SURENESS[SCORES]
+
+
+def test_pictures_of_any_size_give_moments_and_no_sureness(rng):
+    content = with_moments(detector_like(rng), ["a"], any_size=True)
+    kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}
+    assert kinds == {"Relu", "ReduceMean", "Mul"}
+    x = rng.normal(size=(1, 3, 9, 4)).astype(np.float32)
+    found = moments_of([open_model(content)({"x": x})], {"a": layers([0] * 3, [1] * 3)})
+    np.testing.assert_allclose(found.layers[0][0][0], np.maximum(x, 0).mean((2, 3))[0], rtol=1e-5)
+    assert found.top is None
+    assert found.first(1).top is None
+
+
+def test_what_the_branches_of_an_if_read_is_kept():
+    make, value = helper.make_node, helper.make_tensor_value_info
+    inner = [
+        helper.make_graph([make(op, ["a"], [op])], op, [], [value(op, 1, None)])
+        for op in ("Abs", "Neg")
+    ]
+    nodes = [
+        make("Relu", ["x"], ["a"]),
+        make("If", ["yes"], ["b"], then_branch=inner[0], else_branch=inner[1]),
+        make("Exp", ["x"], ["unused"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", 1, [1, 2, 3, 3])],
+        [value("b", 1, None), value("unused", 1, None)],
+        [helper.make_tensor("yes", TensorProto.BOOL, [], [True])],
+    )
+    body = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    content = with_moments(body, ["b"])
+    assert "Exp" not in {node.op_type for node in onnx.load_from_string(content).graph.node}
+    outputs = open_model(content)({"x": np.full((1, 2, 3, 3), 2, np.float32)})
+    assert outputs["b#mean"].tolist() == [[2, 2]]
 
 
 channel = st.tuples(st.floats(-3, 3), st.floats(0.05, 5), st.floats(-3, 3), st.floats(0.05, 5))
@@ -92,6 +160,17 @@ def test_weights_are_how_often_a_picture_counts(counts, seed):
     weighted = divergences(seen(means, powers), expected, np.array(counts, float))
     plain = divergences(seen(means[repeated], powers[repeated]), expected, np.ones(len(repeated)))
     np.testing.assert_allclose(weighted, plain)
+
+
+def test_several_sets_of_weights_are_as_one_after_the_other(rng):
+    means = rng.normal(size=(6, 3))
+    moments = Moments(((means, means**2 + 0.5), (means + 1, (means + 1) ** 2 + 0.2)), None)
+    expected = [layers([0, 1, 2], [1, 2, 3]), layers([1, 1, 0], [1, 0.5, 1])]
+    weights = rng.integers(1, 5, (4, 6)).astype(float)
+    found = divergences(moments, expected, weights)
+    assert found.shape == (4, 2)
+    for row, own in zip(found, weights, strict=True):
+        np.testing.assert_allclose(row, divergences(moments, expected, own))
 
 
 def test_channels_that_were_dead_in_training_say_nothing():

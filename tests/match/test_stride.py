@@ -8,7 +8,7 @@ from edgeresnet.convert.export import export_module
 from edgeresnet.convert.fold import fold_batchnorms
 from edgeresnet.convert.networks import ResNetSpec, build
 from edgeresnet.core.contract import copy_of
-from edgeresnet.match.stride import move_stride, stride_of
+from edgeresnet.match.stride import acts_on, move_stride, stride_of
 
 
 def body(folded=True, **changes):
@@ -93,3 +93,13 @@ def test_a_strided_3x3_behind_no_1x1_is_no_bottleneck():
     ]
     model = helper.make_model(helper.make_graph(nodes, "g", [], []))
     assert stride_of(model) == ""
+
+
+@pytest.mark.parametrize("folded", [True, False])
+@pytest.mark.parametrize("place", ["1x1", "3x3"])
+def test_it_acts_on_the_norm_behind_the_first_3x3_that_has_the_choice(folded, place):
+    assert acts_on(body(folded, stride_in=place)) == "layer2.0.bn2"
+
+
+def test_it_acts_on_nothing_where_there_is_no_choice():
+    assert acts_on(body(block="basic")) == ""

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from edgeresnet.metrics.accuracy import (
     Interval,
+    mean_of,
     paired_drop,
     pictures_needed,
     proportion,
@@ -116,6 +117,21 @@ def test_the_pictures_asked_for_would_narrow_the_interval(half, pictures, bar):
     assert narrowed <= bar / 2 * 1.001
     if needed > 1:
         assert half * math.sqrt(pictures / (needed - 1)) >= bar / 2 * 0.999
+
+
+def test_a_mean_is_held_by_its_interval_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    draws = (mean_of(rng.normal(3, 2, 30), -99, 99) for _ in range(DRAWS))
+    held = np.mean([found.low <= 3 <= found.high for found in draws])
+    assert 0.92 < held < 0.96  # of 30 values Student's law gives 94.0 %
+
+
+def test_a_mean_keeps_within_its_scale_and_of_one_value_says_nothing():
+    found = mean_of(np.array([99.0, 100.0]), -100, 100)
+    assert (found.value, found.high) == (99.5, 100)
+    assert found.low < 99
+    alone = mean_of(np.array([99.0]), -100, 100)
+    assert (alone.low, alone.value, alone.high) == (-100, 99, 100)
 
 
 def test_no_bar_asks_for_no_more_pictures():

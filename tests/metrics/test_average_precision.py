@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from edgeresnet.core.errors import UsageError
+from edgeresnet.metrics.accuracy import Z95, Interval
 from edgeresnet.metrics.average_precision import (
+    FEW,
     RECALLS,
     average_precision,
     figures,
@@ -19,13 +22,13 @@ WRONG = (0, 200, 20, 230)
 def test_all_found_exactly_is_100_percent_and_nothing_found_0(picture, detections):
     truth = [picture(BOXES, [0, 0, 1, 1])] * 5
     right = average_precision(truth, [detections(BOXES, [0.9] * 4, [0, 0, 1, 1])] * 5)
-    assert right.map.value == right.map50.value == right.map50.low == 100
+    assert right.map.value == right.map50.value == right.map50.high == 100
     assert [(one.class_id, one.boxes, one.map) for one in right.per_class] == [
         (0, 10, 100),
         (1, 10, 100),
     ]
     none = average_precision(truth, [detections([], [], [])] * 5)
-    assert none.map.value == none.map50.high == 0
+    assert none.map.value == none.map50.low == 0
 
 
 def test_a_wrong_box_before_the_right_ones_lowers_precision(picture, detections):
@@ -85,7 +88,7 @@ def test_drawing_again_is_scoring_the_set_that_holds_a_picture_several_times(pic
 
 def test_the_same_seed_gives_the_same_interval(pictures, found_on):
     rng = np.random.default_rng(4)
-    truth = pictures(rng, 20)
+    truth = pictures(rng, FEW)
     found = found_on(rng, truth)
     one, same, other = (
         average_precision(truth, found, resamples=50, seed=seed) for seed in (1, 1, 2)
@@ -106,7 +109,40 @@ def test_the_paired_interval_of_a_drop_is_narrower_than_either_figures(pictures,
     assert drop.low <= drop.value <= drop.high
     assert 0 < drop50.half_width < 0.7 * before.map50.half_width
     none, _ = paired_drop(before, before)
-    assert (none.value, none.low, none.high) == (0, 0, 0)
+    assert none.value == 0
+    assert none.high == -none.low == pytest.approx(100 * Z95 / (before.things + 2))
+
+
+@pytest.mark.parametrize("count", [1, 4, FEW - 1, FEW, 400])
+def test_however_easy_the_pictures_are_no_interval_is_a_point(picture, detections, count):
+    """Wilson's of n right ones, and Agresti and Min's of n pairs alike."""
+    truth = [picture(BOXES, [0, 0, 1, 1])] * count
+    n = count if count < FEW else 4 * count
+    for found, value in ((BOXES, 100), ([], 0)):
+        boxes = detections(found, [0.9] * len(found), [0, 0, 1, 1][: len(found)])
+        score = average_precision(truth, [boxes] * count, resamples=50)
+        other = 100 * Z95**2 / (n + Z95**2)
+        low, high = (100 - other, 100) if value else (0, other)
+        for figure in (score.map, score.map50):
+            assert figure == Interval(value, pytest.approx(low), pytest.approx(high))
+        for drop in paired_drop(score, score):
+            least = 100 * Z95 / (n + 2)
+            assert drop == Interval(0, pytest.approx(-least), pytest.approx(least))
+
+
+def test_of_one_picture_little_is_known_whatever_is_found(picture, detections):
+    found = detections(BOXES[:3], [0.9] * 3, [0, 0, 1])
+    score = average_precision([picture(BOXES, [0, 0, 1, 1])], [found])
+    assert score.map50.value == pytest.approx(75, abs=1)
+    assert score.map50.half_width > 30
+
+
+def test_of_many_ordinary_pictures_the_draws_alone_make_the_interval(pictures, found_on):
+    rng = np.random.default_rng(6)
+    truth = pictures(rng, FEW)
+    score = average_precision(truth, found_on(rng, truth, blur=2.0), resamples=200)
+    for figure, draws in zip((score.map, score.map50), score.resampled, strict=True):
+        assert figure.half_width == pytest.approx(Z95 * draws.std())
 
 
 def test_figures_of_different_resamples_are_no_pair(picture, detections):
@@ -117,5 +153,8 @@ def test_figures_of_different_resamples_are_no_pair(picture, detections):
 
 
 def test_nothing_to_be_found_cannot_be_scored(picture, detections):
-    with pytest.raises(ValueError, match="nothing to be found"):
+    with pytest.raises(UsageError, match="no box on the pictures that are readable: nothing"):
         average_precision([picture([], [])], [detections([], [], [])])
+    aside = picture(BOXES, [0] * 4, crowd=[0, 1], difficult=[2, 3])
+    with pytest.raises(UsageError, match="all 8 boxes are crowd or difficult on the pictures"):
+        average_precision([aside] * 2, [detections(BOXES, [0.9] * 4, [0] * 4)] * 2)

@@ -175,3 +175,20 @@ def test_the_first_pictures_are_each_there_once_after_any_number_of_verdicts(pic
     assert [tuple(picture[0, 0]) for picture in judge.first_pictures] == [
         COLOURS[name] for name in NAMES
     ]
+
+
+def test_vectors_are_judged_by_the_angle_and_every_picture_is_told_the_most_turned_first(pictures):
+    """The network's three means as features; a bias turns the dimmest colour most."""
+    judge = judging(pictures, max_drop=30.0, vectors=True)
+    assert judge.judge(network()).gate.drop.value == pytest.approx(0, abs=1e-6)
+    verdict = judge.judge(GREENER)
+    gate = verdict.gate
+    assert gate.metric == gate.alike == "cosine with float"
+    assert gate.agreement.value == pytest.approx(100 - gate.drop.value)
+    found = [turn.cosine for turn in verdict.flips]
+    assert found == sorted(found)
+    assert len(found) == len(COLOURS)
+    assert np.mean(found) == pytest.approx(gate.agreement.value / 100)
+    assert gate.passed
+    assert not judging(pictures, max_drop=0.1, vectors=True).judge(GREENER).gate.passed
+    assert gate.as_evidence()["metric"] == "cosine with float"

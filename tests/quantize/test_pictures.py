@@ -1,14 +1,21 @@
 """Pictures that calibrate never judge, in whatever copies they lie about."""
 
+import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edgeresnet.core.artifacts import Graph
 from edgeresnet.core.errors import UsageError
+from edgeresnet.core.labels import Labels
+from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.recipe import Recipe
+from edgeresnet.core.target import Scheme
 from edgeresnet.datasets.pictures import digest
-from edgeresnet.quantize.pictures import choose_pictures, gate_only
+from edgeresnet.quantize.pictures import choose_pictures, gate_only, true_boxes
 
 
 def recipe(samples=256, seed=0):
@@ -141,3 +148,63 @@ def test_a_list_of_other_pictures_is_an_error(voc):
     other.write_text("7\n")
     with pytest.raises(UsageError, match=r"no picture of .*other\.txt is in .*VOC2007"):
         choose_pictures(voc, None, recipe(), other)
+
+
+DETECTOR = Graph(
+    Path("d.onnx"), "", "detect", Scheme.FLOAT, Preprocess(), Labels(("cat", "dog")), (), ()
+)
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Four pictures of one cat each, and the function that writes their annotations."""
+    images = tmp_path / "pictures"
+    images.mkdir()
+    for i in range(4):
+        cv2.imwrite(str(images / f"{i}.png"), np.full((20, 20, 3), i, np.uint8))
+
+    def write(**fields):
+        box = {"category_id": 1, "bbox": [2, 2, 9, 9], **fields}
+        table = {
+            "categories": [{"id": 1, "name": "cat"}],
+            "images": [
+                {"id": i, "file_name": f"{i}.png", "width": 20, "height": 20} for i in range(4)
+            ],
+            "annotations": [{"id": i, "image_id": i, **box} for i in range(4)],
+        }
+        (tmp_path / "coco.json").write_text(json.dumps(table))
+        return images, tmp_path / "coco.json"
+
+    return write
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_the_boxes_of_the_pictures_that_judge_are_found(coco, folder, split):
+    images, annotations = coco()
+    given = (images, None) if split else (folder, images)
+    found = choose_pictures(*given, recipe(), annotations)
+    boxes = true_boxes(found.gate, images, annotations, DETECTOR, None, option=found.option)
+    assert list(boxes.pictures) == [entry.path for entry in found.gate.entries]
+    assert len(boxes.pictures) == (2 if split else 4)
+    assert found.option == ("--images" if split else "--eval")
+
+
+@pytest.mark.parametrize("aside", ["iscrowd", "difficult"])
+def test_boxes_of_which_none_counts_are_refused_before_the_work(coco, aside):
+    images, annotations = coco(**{aside: 1})
+    found = gate_only(images, annotations)
+    with pytest.raises(UsageError, match="all 4 boxes are crowd or difficult") as caught:
+        true_boxes(found.gate, images, annotations, DETECTOR, None, option=found.option)
+    assert "of --eval that judge" in caught.value.what
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("option", ["--images", "--eval"])
+def test_a_list_of_annotated_pictures_is_refused_by_the_name_of_its_option(coco, folder, option):
+    images, annotations = coco()
+    names = images.parent / "some.csv"
+    names.write_text("file\n" + "".join(f"pictures/{i}.png\n" for i in range(4)))
+    given = (names, None) if option == "--images" else (folder, names)
+    found = choose_pictures(*given, recipe(), annotations)
+    with pytest.raises(UsageError, match=rf"^{option}: .*some\.csv is a file, .* in a folder"):
+        true_boxes(found.gate, names, annotations, DETECTOR, None, option=found.option)

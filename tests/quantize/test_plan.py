@@ -1,12 +1,20 @@
 """Schemes, recipes and nodes are asked for by names that exist."""
 
+from pathlib import Path
+
 import pytest
 from onnx import TensorProto, helper
 
-from edgeresnet.core.errors import ProfileError, UsageError
+from edgeresnet.core.errors import ModelError, ProfileError, UsageError
 from edgeresnet.core.recipe import Method, Recipe
 from edgeresnet.core.target import Scheme
-from edgeresnet.quantize.plan import check_float_nodes, recipe_of, scheme_of, weight_bits_of
+from edgeresnet.quantize.plan import (
+    check_float_nodes,
+    check_operators,
+    recipe_of,
+    scheme_of,
+    weight_bits_of,
+)
 
 
 def test_the_target_gives_the_scheme_and_the_option_goes_before_it(tmp_path):
@@ -106,3 +114,14 @@ def test_a_node_left_in_float_must_exist():
     with pytest.raises(UsageError, match=r"mine: float_nodes: .* 'layer1\.0\.con2'") as caught:
         check_float_nodes(wrong, model)
     assert caught.value.hint == "did you mean 'layer1.0.conv2'?"
+
+
+def test_what_the_target_has_no_engine_for_is_refused_and_fine_elsewhere():
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    nodes = [helper.make_node("RoiAlign", ["x", "b", "i"], ["y"], name="pool")]
+    model = helper.make_model(helper.make_graph(nodes, "g", [value], []))
+    for target in (None, "intel-cpu", "generic-cpu"):
+        check_operators(target, model, Path("g.onnx"))
+    with pytest.raises(ModelError, match=r"g\.onnx: pool: RoiAlign") as caught:
+        check_operators("jetson-orin-nano-8gb", model, Path("g.onnx"))
+    assert "--target intel-cpu" in caught.value.hint

@@ -2,12 +2,14 @@
 
 import shutil
 
+import onnx
 import pytest
+from onnx import helper
 
 from edgeresnet.compile.stage import compile_graph
 from edgeresnet.convert.stage import convert
-from edgeresnet.core.contract import read_graph
-from edgeresnet.core.errors import ParityError, UsageError
+from edgeresnet.core.contract import load_onnx, read_graph
+from edgeresnet.core.errors import ModelError, ParityError, UsageError
 from edgeresnet.core.target import Scheme
 from edgeresnet.datasets.procedural import write_pictures
 from edgeresnet.quantize import stage
@@ -41,6 +43,20 @@ def test_the_sample_network_stays_right(sample_graph, sets, tmp_path, scheme, me
     assert report.gate.agreement.value >= 93
     assert read_graph(out).scheme is Scheme(scheme)
     assert read_graph(out).evidence["calibration"]["pictures"] == 48
+
+
+def test_what_the_target_cannot_build_is_refused_before_a_picture_is_read(sample_graph, tmp_path):
+    model = load_onnx(sample_graph)
+    source = model.graph.node[-2].output[0]
+    model.graph.node.append(helper.make_node("RoiAlign", [source] * 3, ["cut"], name="cut"))
+    onnx.save(model, str(tmp_path / "cut.onnx"))
+    with pytest.raises(ModelError, match="cut: RoiAlign, of which no engine"):
+        quantize(
+            tmp_path / "cut.onnx",
+            tmp_path / "x.onnx",
+            images=tmp_path / "absent",
+            target="jetson-orin-nano-8gb",
+        )
 
 
 def test_pictures_that_calibrate_may_not_judge(sample_graph, sets, tmp_path):

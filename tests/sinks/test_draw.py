@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgeresnet.core.boxes import iou_matrix
 from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
+from edgeresnet.sinks import draw
 from edgeresnet.sinks.draw import annotate
 
 CATS = Classification(tuple(Label(i, f"cat number {i}", 0.9 / 3**i) for i in range(8)))
@@ -96,6 +98,57 @@ def test_a_tracked_box_carries_its_number():
     top, bottom, _, _ = changed(drawn[1], drawn[2])
     assert bottom <= 62  # in the tag, above the box
     assert top > 0
+
+
+@pytest.mark.parametrize(
+    "other", [(100, 100, 300, 200), (104, 96, 300, 200), (60, 110, 320, 210), (0, 0, 639, 479)]
+)
+def test_no_tag_hides_another(other):
+    for box in ((100, 100, 300, 200), (0, 0, 639, 479), (600, 0, 639, 20), (0, 460, 639, 479)):
+        tags = draw._tags(np.zeros((480, 640, 3)), boxes(box, other), 16)
+        one, two = (tag.sides[None].astype(np.float32) for tag in tags)
+        assert iou_matrix(one, two) == 0
+        for left, top, right, bottom in (one[0], two[0]):
+            assert 0 <= left < right <= 640
+            assert 0 <= top < bottom <= 480
+
+
+def test_tags_of_tracked_things_stay_where_they_are_when_another_is_surer():
+    pixels, both = np.zeros((480, 640, 3), np.uint8), boxes((9, 99, 300, 200), (9, 90, 300, 200))
+    both = replace(both, track_ids=np.array([7, 3]))
+    tags = [
+        draw._tags(pixels, replace(both, scores=np.float32(scores)), 16)
+        for scores in ((0.9, 0.8), (0.8, 0.9))
+    ]
+    assert [tag.text for tag in tags[0]] == ["thing 1 #3 80%", "thing 0 #7 90%"]
+    for before, after in zip(*tags, strict=True):
+        np.testing.assert_array_equal(before.sides, after.sides)
+
+
+def test_what_is_written_on_boxes_has_the_contrast_that_reading_takes():
+    """WCAG's 4.5 to 1."""
+    many = boxes(*[(100, 100, 300, 200)] * len(draw._PALETTE))
+    tags = draw._tags(np.zeros((480, 640, 3)), many, 16)
+    assert {tag.colour for tag in tags} == set(draw._PALETTE)
+    for tag in tags:
+        dark, light = sorted(luminance(colour) for colour in (tag.colour, tag.pen.colour))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, tag.colour
+
+
+def luminance(colour):
+    """WCAG's relative luminance of blue, green and red."""
+    share = np.asarray(colour) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.0722, 0.7152, 0.2126))
+
+
+def test_text_may_be_larger_or_left_out():
+    pixels = np.full((480, 640, 3), 120, np.uint8)
+    found = boxes((100, 100, 300, 200), names=("cat",))
+    tops = [changed(pixels, annotate(pixels, found, text=text))[0] for text in (0, 1, 1.6)]
+    assert tops[0] == pytest.approx(100, abs=4)
+    assert tops[1] == pytest.approx(100 - 24, abs=4)
+    assert tops[2] == pytest.approx(100 - 39, abs=4)
 
 
 def test_of_an_embedding_there_is_nothing_to_see():

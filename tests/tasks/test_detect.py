@@ -94,6 +94,7 @@ def test_no_more_boxes_than_asked_for_and_never_more_than_300():
     assert len(detect(*apart(15), top=4)) == 4
     many = [((x, y, x + 1, y + 1), 0.9, 0) for x in range(0, 80, 2) for y in range(0, 60, 2)]
     assert len(detect(*many)) == 300
+    assert len(detect(*many, top=1000)) == 300
 
 
 def test_nothing_found_is_no_box():
@@ -148,9 +149,10 @@ def test_a_signature_does_not_see_the_order_of_equals_nor_a_small_shift():
         ((10, 10, 30, 30), 0.6, 0),
         ((10, 10, 30, 30), 0.9, 1),
         ((0, 0, 60, 60), 0.9, 0),
+        ((0, 15, 40, 25), 0.9, 0),  # in the same place, as large, of another shape
     ],
 )
-def test_a_signature_sees_another_place_score_class_or_size(other):
+def test_a_signature_sees_another_place_score_class_size_or_shape(other):
     assert difference([((10, 10, 30, 30), 0.9, 0)], [other]) > 0.2
 
 

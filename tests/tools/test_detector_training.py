@@ -13,6 +13,7 @@ from safetensors import safe_open
 from edgeresnet.convert.checkpoint import read_checkpoint
 from edgeresnet.convert.detector import spec_of
 from edgeresnet.convert.networks import ResNetSpec, RetinaNet, RetinaNetSpec
+from edgeresnet.core.errors import DeviceError
 from edgeresnet.core.preprocess import Crop, Preprocess
 from edgeresnet.datasets.annotated import Annotated
 
@@ -92,6 +93,29 @@ def test_statistics_are_those_of_the_pictures_after_training(taught, pictures):
     norm = network.backbone.body.bn1
     assert norm.running_mean.abs().max() < 3
     assert int(norm.num_batches_tracked) == 1
+
+
+def test_statistics_of_few_pictures_are_of_all_of_them(pictures):
+    network = RetinaNet(SPEC)
+    restate(network, pictures[:3], PREPROCESS)
+    norm = network.backbone.body.bn1
+    assert int(norm.num_batches_tracked) == 1
+    assert norm.running_mean.abs().max() > 0
+    with pytest.raises(SystemExit, match="no pictures"):
+        restate(network, (), PREPROCESS)
+
+
+def test_fewer_pictures_than_a_batch_are_refused(pictures):
+    recipe = Recipe((Phase(1, 96, (1, 1)),), 4, 1e-3, 1e-3, (True, True))
+    with pytest.raises(SystemExit, match="3 pictures to learn from are fewer than a batch of 4"):
+        next(train(RetinaNet(SPEC), pictures[:3], recipe, torch.device("cpu")))
+
+
+def test_a_network_that_diverged_is_an_error_as_in_a_run_and_no_figure(pictures):
+    network = RetinaNet(SPEC)
+    torch.nn.init.constant_(network.head.classification_head.cls_logits.bias, torch.nan)
+    with pytest.raises(DeviceError, match=r"not finite for frame 0 of 0\.png"):
+        mean_precision(network, pictures[:1], PREPROCESS, NAMES)
 
 
 @pytest.mark.parametrize("fixed", [True, False])

@@ -83,6 +83,12 @@ def test_pictures_of_both_lists_are_refused(voc, weights, monkeypatch):
         call(monkeypatch, weights, "--data", voc)
 
 
+def test_fewer_pictures_than_a_batch_are_refused(voc, weights, monkeypatch):
+    small = ("--size", 96, "--channels", 32, "--batch", 9, "--device", "cpu", "--stride-in", "1x1")
+    with pytest.raises(SystemExit, match="8 pictures to learn from are fewer than a batch of 9"):
+        call(monkeypatch, weights, "--data", voc, *small)
+
+
 def test_weights_that_are_no_classifier_of_the_family_are_refused(voc, tmp_path, monkeypatch):
     path = tmp_path / "other.pth"
     torch.save({"features.0.weight": torch.zeros(2, 3, 3, 3)}, path)

@@ -118,7 +118,7 @@ def flatten(maps: list[Tensor], columns: int) -> Tensor:
 
 def current_names(state: Mapping[str, _Value]) -> dict[str, _Value]:
     """The names that torchvision 0.13 and later give; COCO's first files have earlier ones."""
-    fcos = any(".bbox_ctrness." in key for key in state)
+    fcos = _fcos(state)
     renamed = {}
     for key, value in state.items():
         name = re.sub(r"(\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", key)
@@ -139,10 +139,15 @@ def frozen_eps(names: Mapping[str, object]) -> float:
 
     torchvision trained its first COCO detectors with frozen BatchNorms without an epsilon, and sets
     it to 0 when it loads them. They are told by their names: no count of batches, and the pyramid's
-    of before 0.13. All later ones have 1e-5.
+    of before 0.13. FCOS, which has those names as well, and all later ones have 1e-5.
     """
     counted = any(name.endswith("num_batches_tracked") for name in names)
-    return 0.0 if not counted and f"{_FPN}inner_blocks.0.weight" in names else 1e-5
+    first = f"{_FPN}inner_blocks.0.weight" in names and not counted and not _fcos(names)
+    return 0.0 if first else 1e-5
+
+
+def _fcos(names: Mapping[str, object]) -> bool:
+    return any(".bbox_ctrness." in name for name in names)
 
 
 def infer_backbone(shapes: Mapping[str, tuple[int, ...]]) -> tuple[ResNetSpec, int, Extra]:

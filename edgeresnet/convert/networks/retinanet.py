@@ -177,7 +177,12 @@ def infer_retinanet(shapes: Mapping[str, tuple[int, ...]], eps: float) -> Retina
     outputs = shape_of(shapes, "head.classification_head.cls_logits.weight", 4)[0]
     each = len(RATIOS) * len(SCALES)
     deltas = shape_of(shapes, "head.regression_head.bbox_reg.weight", 4)[0]
-    if deltas != each * 4 or outputs % each:
+    if outputs % each:
+        raise ValueError(
+            f"head.classification_head.cls_logits.weight: {outputs} outputs, nine anchors a place "
+            "have nine for each class"
+        )
+    if deltas != each * 4:
         raise ValueError(
             f"head.regression_head.bbox_reg.weight: {deltas} outputs, nine anchors a place have 36"
         )

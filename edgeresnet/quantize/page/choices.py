@@ -20,6 +20,7 @@ from edgeresnet.quantize.page.markup import (
     table,
 )
 from edgeresnet.quantize.page.plots import curve
+from edgeresnet.quantize.page.words import words
 
 Part = Mapping[str, Any]
 
@@ -55,7 +56,8 @@ def budgeted(report: Part) -> Html | None:
         )
         for step in steps
     ]
-    head = ("Returned to float", "Drop", "Same label", "Logit error", "Runs in float")
+    told_by = words(report)
+    head = ("Returned to float", "Drop", told_by.alike, told_by.error, "Runs in float")
     lead = (
         "INT8 everywhere was outside the budget, so layers went back to float, the most harmful "
         "first. Further right is slower; the leftmost point below the line is the one to want. A "
@@ -94,7 +96,8 @@ def advised(report: Part) -> Html | None:
     rows = maps(advice.get("alternatives"))
     if not rows:
         return None
-    head = ("", "Time a picture", "Times as fast", "Pictures/s", "Size", "Same label", "Budget")
+    alike = words(report).alike
+    head = ("", "Time a picture", "Times as fast", "Pictures/s", "Size", alike, "Budget")
     cells = [
         (
             _precision(row, advice.get("best")),

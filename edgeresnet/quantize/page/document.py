@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgeresnet.quantize.page.accuracy import flipped, headline
+from edgeresnet.quantize.page.accuracy import headline
 from edgeresnet.quantize.page.choices import advised, budgeted
+from edgeresnet.quantize.page.flips import flipped
 from edgeresnet.quantize.page.layers import lossy
 from edgeresnet.quantize.page.markup import (
     Html,
@@ -21,10 +22,11 @@ from edgeresnet.quantize.page.markup import (
 )
 from edgeresnet.quantize.page.ranges import equalized, ranged, settled
 from edgeresnet.quantize.page.style import STYLE
+from edgeresnet.quantize.page.words import words
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _PARTS = (
-    ("flips", "Changed labels", flipped),
+    ("flips", "", flipped),
     ("layers", "Precision", lossy),
     ("ranges", "Ranges", ranged),
     ("settled", "Settling", settled),
@@ -42,7 +44,8 @@ def page(report: Mapping[str, Any]) -> str:
     """
     graph = str(report.get("graph", ""))
     name = graph.replace("\\", "/").rsplit("/", 1)[-1] or "graph"
-    found = [(anchor, short, make(report)) for anchor, short, make in _PARTS]
+    changed = words(report).changed
+    found = [(anchor, short or changed, make(report)) for anchor, short, make in _PARTS]
     parts = [(anchor, short, part) for anchor, short, part in found if part is not None]
     links = [element("a", short, href=f"#{anchor}") for anchor, short, _ in parts]
     links.append(element("a", "How it was made", href="#made"))

@@ -19,6 +19,7 @@ from edgeresnet.quantize.page.markup import (
     table,
 )
 from edgeresnet.quantize.page.plots import bar
+from edgeresnet.quantize.page.words import words
 
 Part = Mapping[str, Any]
 _FAIR_DB, _POOR_DB, _FULL_DB = 20.0, 10.0, 50.0
@@ -47,7 +48,7 @@ def lossy(report: Part) -> Html | None:
     if layers:
         body.append(folded("All figures", _figures(layers)))
     if alone:
-        body += _alone(alone)
+        body += _alone(alone, words(report).error)
     return section("layers", "Where precision is lost", lead, *body)
 
 
@@ -139,7 +140,7 @@ def _figures(layers: Sequence[Part]) -> Html:
     return table(("Layer", *(title for title, _ in known.values())), rows)
 
 
-def _alone(layers: Sequence[Part]) -> list[Html]:
+def _alone(layers: Sequence[Part], error: str) -> list[Html]:
     ranked = sorted(layers, key=lambda layer: -(finite(layer.get("logit_error")) or 0.0))
     largest = finite(ranked[0].get("logit_error")) or 0.0
     rows = [
@@ -155,7 +156,7 @@ def _alone(layers: Sequence[Part]) -> list[Html]:
         )
         for layer in ranked
     ]
-    head = ("Layer", "Error of the logits", "Of all work")
+    head = ("Layer", error, "Of all work")
     lead = (
         "The error in the network's output when this layer alone is INT8. One high up that "
         "has little of the work, the multiplications, is cheap to keep in float."

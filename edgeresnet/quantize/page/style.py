@@ -122,10 +122,15 @@ td small { display: block; }
 
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
   gap: 1rem; margin-top: 1rem; }
+.cards.wide { grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); }
+.cards .legend { grid-column: 1 / -1; margin: 0; }
+.legend i.was { background: #f5a01e; } .legend i.now { background: #3caafa; }
+.legend i.kept { background: #ebebeb; box-shadow: inset 0 0 0 1px var(--soft); }
 .card, .tensor { background: var(--card); border: 1px solid var(--rule); border-radius: .6rem;
   overflow: hidden; }
 .card img, .gone { display: block; width: 100%; height: 9.5rem; object-fit: contain;
   background: var(--rule); }
+.wide img { height: auto; max-height: 24rem; } .wide td:first-child { color: var(--ink); }
 .gone { display: grid; place-items: center; color: var(--soft); font-size: .8125rem; }
 .card figcaption { display: grid; gap: .3rem; justify-items: start; padding: .6rem .7rem .7rem; }
 .card td { padding: .05rem .5rem .05rem 0; border: 0; font-size: .8125rem; vertical-align: top;

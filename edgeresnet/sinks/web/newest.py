@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Prediction
-from edgeresnet.sinks.web.picture import Picture, make_picture
+from edgeresnet.sinks.web.picture import Look, Picture, make_picture
 
 MOST_SOURCES = 64
 
@@ -40,8 +40,8 @@ class Newest:
         self._shots: dict[str, Shot] = {}
         self._numbers = itertools.count()
         self._waited: dict[str, asyncio.Event] = {}
-        self._pictures: dict[tuple[str, bool], Picture] = {}
-        self._making: dict[tuple[str, bool], asyncio.Task[Picture]] = {}
+        self._pictures: dict[tuple[str, Look], Picture] = {}
+        self._making: dict[tuple[str, Look], asyncio.Task[Picture]] = {}
         self._closed = False
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,9 +95,9 @@ class Newest:
             except asyncio.TimeoutError:
                 return news()
 
-    async def picture(self, name: str, *, labels: bool) -> Picture | None:
+    async def picture(self, name: str, look: Look) -> Picture | None:
         """The picture of the newest frame, or of the one before while that is being made."""
-        key = name, labels
+        key = name, look
         shot = self._shots.get(name)
         if shot is None:
             return None
@@ -112,19 +112,19 @@ class Newest:
             making.add_done_callback(lambda done: self._made(key, done))
         return await asyncio.shield(making)  # who leaves does not take it from the others
 
-    async def _make(self, key: tuple[str, bool]) -> Picture:
+    async def _make(self, key: tuple[str, Look]) -> Picture:
         made = await asyncio.get_running_loop().run_in_executor(self._pool, self._encode, key)
         self._pictures[key] = made
         return made
 
-    def _made(self, key: tuple[str, bool], done: asyncio.Task[Picture]) -> None:
+    def _made(self, key: tuple[str, Look], done: asyncio.Task[Picture]) -> None:
         self._making.pop(key, None)
         if not done.cancelled():
             done.exception()  # whoever waits gets it; nobody may be left who does
 
-    def _encode(self, key: tuple[str, bool]) -> Picture:
+    def _encode(self, key: tuple[str, Look]) -> Picture:
         shot = self._shots[key[0]]
-        return make_picture(shot.frame, shot.prediction, shot.number, labels=key[1])
+        return make_picture(shot.frame, shot.prediction, shot.number, key[1])
 
     def _wake(self, name: str) -> None:
         waited = self._waited.pop(name, None)

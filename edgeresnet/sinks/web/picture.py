@@ -33,15 +33,25 @@ class Picture:
     jpeg: bytes
 
 
-def make_picture(frame: Frame, prediction: Prediction, number: int, *, labels: bool) -> Picture:
-    """Draw and encode; without ``labels`` a classification is not written on the picture."""
+@dataclass(frozen=True)
+class Look:
+    """How a prediction is drawn on a picture."""
+
+    labels: bool = True
+    """Whether a classification is written on it."""
+    text: float = 1.0
+    """Size of what is written on boxes, as :func:`annotate` takes it."""
+
+
+def make_picture(frame: Frame, prediction: Prediction, number: int, look: Look) -> Picture:
+    """Draw and encode."""
     pixels, region, drawn = frame.pixels, frame.region, prediction
     scale = LONGEST_SIDE / max(frame.width, frame.height)
     if scale < 1:  # before drawing, so that what is drawn stays sharp
         size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
         drawn, region = _scaled(prediction, scale), _scaled_region(region, scale, size)
-    pixels = annotate(pixels, drawn, region=region, labels=labels)
+    pixels = annotate(pixels, drawn, region=region, labels=look.labels, text=look.text)
     _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return Picture(number, frame.index, frame.captured_ns, said(prediction), data.tobytes())
 
@@ -51,7 +61,7 @@ def said(prediction: Prediction) -> str:
 
     Of an embedding, ``{"features": n}``.
 
-    The most likely or most frequent few, names cut, so that it fits an HTTP header.
+    The most likely or most frequent few, then by name; names cut, so that it fits an HTTP header.
     """
     told: dict[str, object]
     if isinstance(prediction, Classification):
@@ -60,7 +70,7 @@ def said(prediction: Prediction) -> str:
     elif isinstance(prediction, Embedding):
         told = {"features": len(prediction.vector)}
     else:
-        counts = Counter(prediction.names).most_common(_ENTRIES)
+        counts = Counter(sorted(prediction.names)).most_common(_ENTRIES)  # so that rows stay
         told = {
             "boxes": len(prediction),
             "labels": [[name[:_LETTERS], count] for name, count in counts],

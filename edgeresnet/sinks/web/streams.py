@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from edgeresnet.sinks.web.newest import Newest
-from edgeresnet.sinks.web.picture import Picture
+from edgeresnet.sinks.web.picture import Look, Picture
 from edgeresnet.sinks.web.statuses import Statuses
 
 MOST_STREAMS = 32
@@ -20,6 +20,7 @@ UNREAD_S = 10.0
 _POLL_S = 1.0
 _PIECE = 32 << 10
 _BOUNDARY = "edgeresnet-frame"
+_TEXT = {"": 1.0, "large": 1.6, "none": 0.0}  # few, for each is a picture of its own
 _MJPEG = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
 
 
@@ -57,10 +58,11 @@ class Streams:
         """The newest picture when its index is not ``?after=``; 204 when it still is after 1 s.
 
         ``X-Frame`` and ``X-Age-Ms`` say which it is and how old, ``X-Prediction`` what was seen
-        (:func:`~edgeresnet.sinks.web.picture.said`). ``?labels=0`` leaves the label panel out.
+        (:func:`~edgeresnet.sinks.web.picture.said`). ``?labels=0`` leaves the label panel out,
+        ``?text=large`` or ``none`` is for boxes that are shown small.
         """
-        after = request.query.get("after", "")
-        if after and not after.isdecimal():
+        after, text = request.query.get("after", ""), request.query.get("text", "")
+        if (after and not after.isdecimal()) or text not in _TEXT:
             return 400
         if not await self._knows(name):
             return 404
@@ -70,8 +72,8 @@ class Streams:
             index = int(after[:18]) if after else -1
             if not await self._newest.wait(name, _POLL_S, index=index):
                 return web.Response(status=204)
-            labels = request.query.get("labels") != "0"
-            picture = await self._newest.picture(name, labels=labels)
+            look = Look(request.query.get("labels") != "0", _TEXT[text])
+            picture = await self._newest.picture(name, look)
         if picture is None:
             return web.Response(status=204)
         return web.Response(
@@ -91,7 +93,7 @@ class Streams:
         while not self._closed:
             if not await self._newest.wait(name, _POLL_S, index=None, number=sent):
                 continue
-            picture = await self._newest.picture(name, labels=True)
+            picture = await self._newest.picture(name, Look())
             if picture is None or picture.number == sent:
                 continue
             sent = picture.number

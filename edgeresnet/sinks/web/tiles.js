@@ -4,6 +4,8 @@
 const PARALLEL = 4;
 const RESTING_MS = 5000; // a source that is not live has nothing new, but may have come back
 const READ_MS = 150; // faster changing figures cannot be read
+const READABLE_PX = 11;
+const LARGE = 1.6; // times as large is what ?text=large writes
 
 const STATES = {
   live: ['good', 'live'],
@@ -79,7 +81,8 @@ class Tile {
     this.why.hidden = true;
     this.labels = element('ol', 'labels');
     this.labels.setAttribute('aria-label', `Labels of ${name}`);
-    this.article.append(this.view, chips, caption, this.facts, this.why, this.labels);
+    caption.append(chips);
+    this.article.append(this.view, caption, this.facts, this.why, this.labels);
   }
 
   // one: an entry of sources in /api/status
@@ -112,12 +115,24 @@ class Tile {
     return this.index === null ? null : this.age + performance.now() - this.arrived;
   }
 
+  // what the boxes need to be read at the size that the picture is shown at
+  text() {
+    const {naturalWidth: width, naturalHeight: height} = this.image;
+    if (!width) return '';
+    const scale = Math.min(this.view.clientWidth / width, this.view.clientHeight / height);
+    const pixels = Math.max(11, 0.034 * Math.min(width, height)) * scale; // as it is drawn
+    return pixels >= READABLE_PX ? '' : pixels * LARGE >= 0.75 * READABLE_PX ? 'large' : 'none';
+  }
+
   async fetch(ask) {
-    const after = this.index === null ? '' : `&after=${this.index}`;
-    const response = await ask(`frame/${encodeURIComponent(this.name)}.jpg?labels=0${after}`);
+    const text = this.text();
+    const after = this.index === null || text !== this.image.dataset.text ? '' : `&after=${this.index}`;
+    const path = `frame/${encodeURIComponent(this.name)}.jpg?labels=0&text=${text}${after}`;
+    const response = await ask(path);
     const now = performance.now();
     if (response.status === 200) {
       await this.show(await response.blob(), response.headers);
+      this.image.dataset.text = text;
       this.due = this.state === 'live' ? now + 700 / Math.max(this.fps || 1, 0.5) : now + RESTING_MS;
     } else if (response.status === 204) {
       this.due = this.state === 'live' || this.index === null ? now + 100 : now + RESTING_MS;
@@ -143,6 +158,8 @@ class Tile {
     this.age = Number(headers.get('X-Age-Ms'));
     this.arrived = performance.now();
     this.image.dataset.frame = this.index;
+    const ratio = this.image.naturalWidth / this.image.naturalHeight;
+    this.view.style.setProperty('--ratio', Math.min(Math.max(ratio, 0.5), 3));
     this.image.hidden = false;
     this.none.hidden = true;
     this.said = headers.get('X-Prediction') ?? '{}';
@@ -156,6 +173,8 @@ class Tile {
   // said: {labels: [[name, score]]} or {boxes, labels: [[name, count]]}
   read({boxes, labels = []}) {
     const rows = boxes === undefined ? labels : [[boxes === 1 ? 'box' : 'boxes', boxes], ...labels];
+    const others = boxes - labels.reduce((all, [, count]) => all + count, 0);
+    if (others > 0) rows.push(['others', others]);
     while (this.labels.children.length > rows.length) this.labels.lastChild.remove();
     rows.forEach(([name, value], i) => {
       let row = this.labels.children[i];
@@ -170,6 +189,8 @@ class Tile {
       bar.hidden = boxes !== undefined;
       bar.style.setProperty('--share', Math.min(Math.max(value, 0), 1));
     });
+    // what is below stays where it is while things come and go
+    this.labels.style.setProperty('--tallest', `${this.labels.offsetHeight}px`);
   }
 }
 
@@ -207,6 +228,8 @@ class Wall {
       const large = one !== null && one === this.large;
       one?.article.classList.toggle('large', large);
       one?.view.setAttribute('aria-pressed', String(large));
+      if (one) one.due = 0;
+      one?.labels.style.removeProperty('--tallest');
     }
     this.main.classList.toggle('wide', this.large !== null);
     if (this.large) tile.article.scrollIntoView({block: 'nearest'});

@@ -16,8 +16,9 @@ BUILDER = Path(__file__).with_name("rtx_builder.py")
 BUILD_S = 120
 
 
-def quantized(graph, out):
-    """``graph`` in s8-symmetric, its ranges those of two pictures of noise."""
+@pytest.fixture(scope="session")
+def quantized(tmp_path_factory):
+    """Quantizes a graph in no time: its ranges are those of two pictures of noise."""
     from edgeresnet.backends.onnxruntime.reference import open_model
     from edgeresnet.core.contract import describe, graph_of, load_onnx, save_onnx
     from edgeresnet.core.recipe import load_recipe
@@ -27,30 +28,63 @@ def quantized(graph, out):
     from edgeresnet.quantize.ranges import choose_ranges
     from edgeresnet.quantize.statistics import observe
 
-    model, scheme = load_onnx(graph), Scheme.S8_SYMMETRIC
-    read = graph_of(model, graph)
-    shape = (2, *read.inputs[0].shape[1:])
-    pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    placement = place(model, scheme)
-    *_, statistics = observe(model, placement.tensors, pictures, open_model)
-    ranges = choose_ranges(statistics, placement, load_recipe("default"), scheme)
-    model = insert(model, placement, ranges, scheme)
-    describe(
-        model,
-        task=read.task,
-        scheme=scheme,
-        preprocess=read.preprocess,
-        labels=read.labels,
-        evidence=read.evidence,
-    )
-    save_onnx(model, out)
-    return out
+    def made(graph, kind="s8-symmetric"):
+        model, scheme = load_onnx(graph), Scheme(kind)
+        read = graph_of(model, graph)
+        shape = (2, *read.inputs[0].shape[1:])
+        pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        placement = place(model, scheme)
+        *_, statistics = observe(model, placement.tensors, pictures, open_model)
+        ranges = choose_ranges(statistics, placement, load_recipe("default"), scheme)
+        model = insert(model, placement, ranges, scheme)
+        describe(
+            model,
+            task=read.task,
+            scheme=scheme,
+            preprocess=read.preprocess,
+            labels=read.labels,
+            evidence=read.evidence,
+        )
+        out = tmp_path_factory.mktemp("quantized") / f"{graph.stem}.{kind}.onnx"
+        save_onnx(model, out)
+        return out
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def sample_s8(sample_graph, tmp_path_factory):
-    """The sample network as TensorRT wants it; its accuracy is nobody's concern."""
-    return quantized(sample_graph, tmp_path_factory.mktemp("s8") / "sample.s8.onnx")
+def sample_s8(sample_graph, quantized):
+    """The sample network as TensorRT wants it."""
+    return quantized(sample_graph)
+
+
+@pytest.fixture(scope="session")
+def small_detectors(one_thread, tmp_path_factory):
+    """Narrow, shallow detectors as float graphs, by kind; their weights are drawn."""
+    import torch
+
+    from edgeresnet.convert.networks import (
+        FasterRCNNSpec,
+        FCOSSpec,
+        ResNetSpec,
+        RetinaNetSpec,
+        build_detector,
+    )
+    from edgeresnet.convert.stage import convert
+
+    folder = tmp_path_factory.mktemp("detectors")
+    backbone = ResNetSpec("bottleneck", (1, 1, 1, 1), width=0.125)
+    made = {
+        "retinanet-v2": RetinaNetSpec(backbone, 3, 64, norm=True, extra="c5"),
+        "fcos": FCOSSpec(backbone, 3, 64),
+        "faster-rcnn": FasterRCNNSpec(backbone, 4, 32, hidden=32),
+    }
+    with one_thread():
+        for kind, spec in made.items():
+            torch.manual_seed(0)
+            torch.save(build_detector(spec).state_dict(), folder / f"{kind}.pth")
+            convert(folder / f"{kind}.pth", folder / f"{kind}.onnx", preprocess={"size": (64, 128)})
+    return {kind: folder / f"{kind}.onnx" for kind in made}
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +98,9 @@ def real_graph(real_network, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def real_s8(real_graph, tmp_path_factory):
+def real_s8(real_graph, quantized):
     """The same as TensorRT wants it."""
-    return quantized(real_graph, tmp_path_factory.mktemp("s8") / "real.s8.onnx")
+    return quantized(real_graph)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,8 @@ class Faults:
     execute_raises: str = ""
     wrong: float = 0
     """Is added to every result."""
+    spoils: Callable[[str, Any], Any] | None = None
+    """Makes of an output, by its name, what is given instead."""
     wrong_contexts: tuple[int, ...] = ()
     """Only results of these contexts of an engine are wrong, the first is 0; empty: of all."""
     timing_cache_refused: bool = False

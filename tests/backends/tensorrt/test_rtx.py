@@ -5,9 +5,10 @@ import onnx
 import pytest
 
 from edgeresnet.backends.tensorrt.typed import write_typed
-from edgeresnet.core.contract import read_graph
-from edgeresnet.core.lint import lint
+from edgeresnet.core.contract import load_onnx, read_graph
+from edgeresnet.core.lint import lint, lint_for
 from edgeresnet.core.target import Scheme
+from edgeresnet.core.tensors import IMAGE
 
 pytestmark = pytest.mark.tensorrt
 PRECISIONS = ["float32", "float16"]
@@ -47,8 +48,39 @@ def test_the_real_network_is_built_and_its_weights_stay_int8(
     assert int8["plan"] < SMALLER * whole["plan"]
 
 
-def test_a_graph_for_x86_is_refused_and_its_node_named(sample_int8, rtx, typed):
-    (refused,) = rtx(typed(sample_int8, "float32"))
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_embedded_detector_is_built(precision, detector_graph, detector_s8, rtx, typed):
+    graphs = [typed(graph, precision) for graph in (detector_graph, detector_s8)]
+    for built in rtx(*graphs, precision=precision):
+        assert built.get("plan"), built
+
+
+@pytest.mark.parametrize("kind", ["retinanet-v2", "fcos"])
+def test_the_other_detectors_of_one_stage_are_built(kind, small_detectors, rtx, typed, quantized):
+    graph = small_detectors[kind]
+    graphs = [typed(each, "float16") for each in (graph, quantized(graph))]
+    for built in rtx(*graphs, precision="float16"):
+        assert built.get("plan"), built
+
+
+def test_faster_rcnn_is_refused_by_nvidia_for_what_we_refuse_it_for(
+    small_detectors, rtx, typed, tmp_path
+):
+    """Both operators: should NVIDIA take them one day, so should we."""
+    graph = small_detectors["faster-rcnn"]
+    found = lint_for(load_onnx(graph), "tensorrt")
+    assert {finding.what.split(",")[0] for finding in found} == {"NonMaxSuppression", "RoiAlign"}
+    whole = typed(graph, "float32")
+    first_stage = tmp_path / "first_stage.onnx"
+    kept = next(f.node for f in found if f.what.startswith("NonMax"))
+    onnx.utils.extract_model(str(whole), str(first_stage), [IMAGE], [kept])
+    pooled, suppressed = rtx(whole, first_stage)
+    assert "RoiAlign" in pooled.get("error", ""), pooled
+    assert kept in suppressed.get("error", ""), suppressed
+
+
+def test_a_graph_for_x86_is_refused_and_its_node_named(sample_graph, rtx, typed, quantized):
+    (refused,) = rtx(typed(quantized(sample_graph, "u8-affine"), "float32"))
     assert refused["kind"] == "ModelError"
     assert "Quantize" in refused["error"]
 

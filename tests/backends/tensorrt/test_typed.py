@@ -12,8 +12,10 @@ from edgeresnet.backends.onnxruntime.halves import in_single
 from edgeresnet.backends.onnxruntime.reference import open_model
 from edgeresnet.backends.tensorrt.typed import PRECISIONS, typed, write_typed
 from edgeresnet.core.contract import (
+    DECODE,
     PREFIX,
     expose,
+    load_onnx,
     prepend_normalisation,
     read_graph,
     read_metadata,
@@ -23,8 +25,9 @@ from edgeresnet.core.errors import ModelError, ProfileError
 from edgeresnet.core.lint import lint
 from edgeresnet.core.preprocess import Preprocess, fit
 from edgeresnet.core.target import Scheme
-from edgeresnet.core.tensors import IMAGE, LOGITS
+from edgeresnet.core.tensors import BOXES, IMAGE, LOGITS
 from edgeresnet.datasets.procedural import draw_picture, write_pictures
+from edgeresnet.datasets.procedural.crowds import draw_scene
 from edgeresnet.flow.golden import TOLERANCE, batch_feeds, relative_error
 from edgeresnet.quantize.stage import quantize
 
@@ -368,6 +371,38 @@ def test_an_operator_that_takes_no_halves_is_named():
     )
     with pytest.raises(ModelError, match="chosen is NonMaxSuppression, which float16 cannot"):
         typed(model)
+
+
+@pytest.fixture(scope="module", params=["detector_graph", "detector_s8"])
+def detector(request):
+    """The embedded detector, float and INT8, in half precision."""
+    return typed(load_onnx(request.getfixturevalue(request.param)))
+
+
+def test_nothing_of_a_detectors_decoding_is_a_half(detector):
+    kinds = types_of(detector)
+    kinds |= {tensor.name: tensor.data_type for tensor in detector.graph.initializer}
+    kinds |= {value.name: value.type.tensor_type.elem_type for value in detector.graph.output}
+    decoding = [node for node in detector.graph.node if node.name.startswith(DECODE)]
+    assert {"TopK", "Exp", "Sigmoid", "Concat"} <= {node.op_type for node in decoding}
+    for node in decoding:
+        assert TensorProto.FLOAT16 not in {kinds[name] for name in node.output}, node.name
+        from_heads = node.op_type == "Cast" and node.name.endswith(".Single")
+        takes = {kinds[name] for name in node.input if name}
+        assert (TensorProto.FLOAT16 in takes) == from_heads, node.name
+    heads = {n.input[0] for n in decoding if n.name.endswith(".Single")}
+    convolutions = {n.output[0] for n in detector.graph.node if n.op_type == "Conv"}
+    assert heads <= convolutions  # nothing is computed in half precision on the way
+    assert len(heads) == 10  # scores and boxes of five levels
+
+
+def test_boxes_are_as_finely_placed_as_pixels_of_large_pictures_need(detector):
+    scene = draw_scene(3, seed=5)
+    found = open_model(in_single(detector).SerializeToString())(batch_feeds(scene.pixels, 1))[BOXES]
+    far = found[found > 256]
+    assert len(far) > 100
+    on_halves = far == far.astype(np.float16)
+    assert on_halves.mean() < 0.5  # those of the picture's edge are
 
 
 def test_a_refused_graph_is_named_and_nothing_is_written(graphs, tmp_path):

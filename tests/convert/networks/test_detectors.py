@@ -71,6 +71,13 @@ def test_a_head_of_another_number_of_anchors_is_refused(make_detector):
         infer_detector(shapes)
 
 
+def test_a_head_of_no_whole_number_of_classes_is_named(make_detector):
+    shapes = shapes_of(make_detector("retinanet"))
+    shapes["head.classification_head.cls_logits.weight"] = (25, 32, 3, 3)
+    with pytest.raises(ValueError, match=r"cls_logits\.weight: 25 outputs, nine anchors"):
+        infer_detector(shapes)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

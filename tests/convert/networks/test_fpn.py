@@ -96,3 +96,8 @@ def test_only_the_first_coco_files_have_norms_without_an_epsilon():
     assert frozen_eps({old: 1}) == 0
     assert frozen_eps({new: 1}) == 1e-5
     assert frozen_eps({old: 1, "backbone.body.bn1.num_batches_tracked": 1}) == 1e-5
+
+
+def test_the_norms_of_fcos_have_an_epsilon_under_any_names():
+    names = {"backbone.fpn.inner_blocks.0.weight": 1}
+    assert frozen_eps({**names, "head.regression_head.bbox_ctrness.weight": 1}) == 1e-5

@@ -128,6 +128,59 @@ FULL = {
     },
     "unreadable": {"broken.jpg": "not a picture"},
 }
+SEEN = {"label": "cat", "score": 0.71, "xyxy": [1.0, 2.0, 30.0, 40.0], "right": True}
+WRONG = {"label": "dog", "score": 0.62, "xyxy": [3.0, 2.0, 30.0, 44.0], "right": False}
+JPEG = "/9j/4AAQSkZJRg=="
+DETECTOR = {
+    **FULL,
+    "task": "detect",
+    "budget": {**FULL["budget"], "metric": "mAP@.5"},
+    "accuracy": {
+        "verdict": "inside",
+        "metric": "mAP@.5",
+        "pictures": 160,
+        "max_drop": 1.0,
+        "drop": {"value": 0.14, "low": -0.15, "high": 0.44},
+        "agreement": INTERVAL,
+        "boxes": 1248,
+        "map": {"float": INTERVAL, "int8": INTERVAL},
+        "map50": {"float": INTERVAL, "int8": {"value": 90.1, "low": 88.1, "high": 91.9}},
+    },
+    "flips": [
+        {
+            "file": f"{kind}.jpg",
+            "changes": [{"kind": kind, "float": before, "int8": after}],
+            "same": 3,
+            "jpeg": JPEG,
+        }
+        for kind, before, after in (
+            ("lost", SEEN, {**SEEN, "score": 0.38}),
+            ("lost", WRONG, None),
+            ("new", None, SEEN),
+            ("new", {**WRONG, "score": 0.4}, WRONG),
+            ("moved", SEEN, SEEN),
+            ("renamed", SEEN, WRONG),
+            ("renamed", WRONG, SEEN),
+            ("lost", {**SEEN, "right": None}, None),
+        )
+    ],
+    "flips_total": 31,
+}
+EMBEDDER = {
+    **FULL,
+    "task": "embed",
+    "budget": {**FULL["budget"], "metric": "cosine with float"},
+    "accuracy": {
+        "verdict": "inside",
+        "metric": "cosine with float",
+        "pictures": 144,
+        "max_drop": 1.0,
+        "drop": {"value": 0.03, "low": 0.03, "high": 0.04},
+        "agreement": {"value": 99.97, "low": 99.96, "high": 99.97},
+    },
+    "flips": [{"file": "a.jpg", "cosine": 0.98765, "jpeg": JPEG}],
+    "flips_total": 144,
+}
 PARTS = {
     "flips": "flips",
     "tensors": "ranges",
@@ -266,6 +319,61 @@ def test_changed_pictures_tell_what_became_of_the_truth():
     assert "cat \u2713" in text
 
 
+def test_a_detectors_page_tells_of_boxes_and_map_and_of_no_label():
+    text = shown(DETECTOR)
+    assert "loses 0.14 points of mAP@.5 against float, on 160 pictures; 1 allowed" in text
+    assert "mAP@[.5:.95], float \u2192 INT8" in text
+    assert "98.40 \u2192 90.10" in text
+    assert "Same boxes as float" in text
+    assert "of 1,248 sure boxes" in text
+    assert "Changed boxes" in text
+    for word in ("label", "Label", "logit", "Top-1", "top-1"):
+        assert word not in text
+
+
+def test_changed_boxes_tell_what_became_of_the_truth():
+    text = shown(DETECTOR)
+    told = "1 missed, 1 false alarm, 1 became wrong, 1 lost, 1 moved, 1 became right, 1 found"
+    assert f"8 of 31 shown: {told}, 1 false alarm gone." in text
+    assert "cat 71 % \u2192 38 %" in text
+    assert "dog 62 % \u2192 nothing" in text
+    assert "cat nothing \u2192 71 %" in text
+    assert "cat 71 % \u2192 dog 62 %" in text
+    assert "3 boxes as before" in text
+    assert read(DETECTOR).tags.count("img") == 8
+
+
+def test_of_a_picture_with_many_changes_the_first_are_listed_and_the_others_counted():
+    flip = {**DETECTOR["flips"][0], "changes": DETECTOR["flips"][0]["changes"] * 9}
+    text = shown({**DETECTOR, "flips": [flip], "flips_total": 1})
+    assert text.count("cat 71 % \u2192 38 %") == 6
+    assert "and 3 more changes" in text
+    assert "9 missed" in text
+
+
+def test_no_changed_box_is_said():
+    assert "Not one picture changed its boxes" in shown({**DETECTOR, "flips": []})
+
+
+def test_an_embedders_page_tells_of_angles_and_of_no_label():
+    text = shown(EMBEDDER)
+    assert "points of cosine with float" in text
+    assert "1 of 144 shown" in text
+    assert "cosine 0.9877" in text
+    assert "Turned vectors" in text
+    for word in ("label", "logit", "Top-1", "top-1", "boxes"):
+        assert word not in text
+
+
+def test_what_nobody_could_judge_says_why():
+    why = "neither float nor INT8 is sure of a box on any of 9 pictures"
+    accuracy = {"verdict": "unchecked", "pictures": 9, "note": why}
+    text = shown({**DETECTOR, "accuracy": accuracy})
+    assert why in text
+    assert "--annotations" in text
+    assert "flips" not in read({**DETECTOR, "accuracy": accuracy}).ids
+
+
 def test_a_thumbnail_that_is_not_base64_is_not_written():
     flips = [{**FULL["flips"][0], "jpeg": jpeg} for jpeg in ('" onerror="x', "", None)]
     found = read(changed(flips=flips))
@@ -303,9 +411,11 @@ def test_the_recipe_is_given_exactly():
     assert "yes" in read(FULL).text
 
 
-def test_all_text_is_escaped_wherever_it_comes_from():
-    report = replaced(FULL, lambda v: HOSTILE if isinstance(v, str) else v)
+@pytest.mark.parametrize("full", [FULL, DETECTOR, EMBEDDER], ids=["label", "box", "vector"])
+def test_all_text_is_escaped_wherever_it_comes_from(full):
+    report = replaced(full, lambda v: HOSTILE if isinstance(v, str) else v)
     report["accuracy"]["verdict"] = "inside"
+    report["task"] = full.get("task")
     report["recipe"] = report["made_with"] = {HOSTILE: HOSTILE}
     report["unreadable"] = {HOSTILE: HOSTILE}
     found = read(report)
@@ -316,7 +426,7 @@ def test_all_text_is_escaped_wherever_it_comes_from():
     page(report).encode("utf-8")
 
 
-@pytest.mark.parametrize("report", [FULL, MINIMAL], ids=["full", "minimal"])
+@pytest.mark.parametrize("report", [FULL, DETECTOR, MINIMAL], ids=["full", "boxes", "minimal"])
 def test_the_page_loads_nothing_and_forbids_itself_to(report):
     found = read(report)
     loads = [v for _, k, v in found.attributes if k in {"src", "srcset", "data", "action"}]
@@ -329,10 +439,11 @@ def test_the_page_loads_nothing_and_forbids_itself_to(report):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, 10**400, None, 0, -1])
-def test_any_number_anywhere_gives_a_page(value):
+@pytest.mark.parametrize("full", [FULL, DETECTOR, EMBEDDER], ids=["label", "box", "vector"])
+def test_any_number_anywhere_gives_a_page(full, value):
     is_number = (int, float)
     report = replaced(
-        FULL, lambda v: value if isinstance(v, is_number) and not isinstance(v, bool) else v
+        full, lambda v: value if isinstance(v, is_number) and not isinstance(v, bool) else v
     )
     found = read(report)
     drawn = [v for _, k, v in found.attributes if k in {"d", "style", "x", "y", "width", "height"}]
@@ -340,7 +451,8 @@ def test_any_number_anywhere_gives_a_page(value):
     assert "nan" not in "".join(found.text).split()
 
 
-def test_any_absent_value_gives_a_page():
+@pytest.mark.parametrize("full", [FULL, DETECTOR, EMBEDDER], ids=["label", "box", "vector"])
+def test_any_absent_value_gives_a_page(full):
     def paths(value, before=()):
         if isinstance(value, (dict, list)):
             keys = value if isinstance(value, dict) else range(len(value))
@@ -348,10 +460,8 @@ def test_any_absent_value_gives_a_page():
                 yield (*before, key)
                 yield from paths(value[key], (*before, key))
 
-    small = changed(
-        tensors=FULL["tensors"][:1],
-        flips=FULL["flips"][:1],
-    )
+    small = copy.deepcopy(full)
+    small["tensors"], small["flips"] = small["tensors"][:1], small["flips"][:1]
     small["tensors"][0]["counts"] = [1, 2]
     for path in paths(small):
         for absent in (True, False):

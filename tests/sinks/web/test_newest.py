@@ -10,6 +10,7 @@ from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Classification, Label
 from edgeresnet.sinks.web import newest as newest_module
 from edgeresnet.sinks.web.newest import MOST_SOURCES, Newest
+from edgeresnet.sinks.web.picture import Look
 
 CAT = Classification((Label(1, "tabby", 0.9),))
 
@@ -41,7 +42,7 @@ def made(monkeypatch):
 def test_no_frame_but_the_newest_is_kept(newest):
     async def look():
         newest.attach(asyncio.get_running_loop())
-        return await newest.picture("door", labels=True)
+        return await newest.picture("door", Look())
 
     old, new = frame(1), frame(2)
     gone, kept = weakref.ref(old), weakref.ref(new)
@@ -60,8 +61,8 @@ def test_no_frame_but_the_newest_is_kept(newest):
 def test_a_picture_is_made_once_for_all_and_never_for_nobody(newest, made):
     async def look():
         newest.attach(asyncio.get_running_loop())
-        many = await asyncio.gather(*(newest.picture("door", labels=True) for _ in range(20)))
-        again = await newest.picture("door", labels=True)
+        many = await asyncio.gather(*(newest.picture("door", Look()) for _ in range(20)))
+        again = await newest.picture("door", Look())
         return {id(one.jpeg) for one in (*many, again)}
 
     for index in range(5):
@@ -89,8 +90,8 @@ def test_who_waits_is_woken_by_another_thread(newest):
 def test_who_leaves_does_not_take_the_picture_from_the_others(newest):
     async def leave():
         newest.attach(asyncio.get_running_loop())
-        first = asyncio.ensure_future(newest.picture("door", labels=True))
-        second = asyncio.ensure_future(newest.picture("door", labels=True))
+        first = asyncio.ensure_future(newest.picture("door", Look()))
+        second = asyncio.ensure_future(newest.picture("door", Look()))
         await asyncio.sleep(0)
         first.cancel()
         return await second

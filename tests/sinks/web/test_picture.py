@@ -6,13 +6,13 @@ import pytest
 
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.predictions import Classification, Detections, Embedding, Label
-from edgeresnet.sinks.web.picture import make_picture, said
+from edgeresnet.sinks.web.picture import Look, make_picture, said
 
 CAT = Classification((Label(1, "tabby", 0.9),))
 
 
-def decoded(frame, prediction, *, labels=True):
-    picture = make_picture(frame, prediction, 0, labels=labels)
+def decoded(frame, prediction, **look):
+    picture = make_picture(frame, prediction, 0, Look(**look))
     return cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR)
 
 

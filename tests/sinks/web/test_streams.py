@@ -76,6 +76,14 @@ def test_a_number_that_is_none_is_refused(served, after):
     assert served.get(f"/frame/door.jpg?after={after}").status == 400
 
 
+def test_what_is_written_on_boxes_is_as_large_as_is_asked_for(served, boats):
+    served.put(3, size=(480, 640), value=120, prediction=boats)
+    pictures = [served.get(f"/frame/door.jpg?text={text}").body for text in ("", "large", "none")]
+    written = [(np.abs(decoded(one).astype(int) - 120).max(2) > 40).sum() for one in pictures]
+    assert written[1] > 1.5 * written[0] > 1.5 * written[2] > 0
+    assert served.get("/frame/door.jpg?text=9").status == 400
+
+
 def test_names_with_strange_letters_are_found(served):
     served.put(3, "a/ü?#")
     assert served.get("/frame/a%2F%C3%BC%3F%23.jpg").headers["X-Frame"] == "3"
