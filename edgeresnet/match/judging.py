@@ -39,8 +39,8 @@ CLEARLY_BETTER_T = 3.0
 _RESAMPLES = 200
 _ALMOST_ALL, _MOST = 0.95, 0.75
 """Share of the resamples in which the better is better: of a colour order, and of what the layer on
-which it acts first confirms. Few pictures drawn again are noisier than they are: of 32 drawn scenes
-a detector's wrong stride has 3 times the right one's divergence, and is better in 9 of 100 draws."""
+which it acts first confirms. Pictures drawn again are noisier than they are: of 32 drawn scenes a
+detector's wrong stride has 3 times the right one's divergence, and is better in 9 of 100 draws."""
 
 
 @dataclass(frozen=True)

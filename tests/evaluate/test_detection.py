@@ -174,11 +174,6 @@ def test_options_of_detectors_are_refused_for_a_classifier(detectors, coloured, 
         evaluate(detectors("other", task="classify"), images=coloured, **options)
 
 
-def test_a_task_without_truth_is_refused(detectors, coloured):
-    with pytest.raises(UsageError, match="'embed'"):
-        evaluate(detectors("other", task="embed"), images=coloured)
-
-
 def test_the_report_is_json_with_the_fields_that_scripts_rely_on(detectors, coloured):
     detectors("right")
     report = evaluate(detectors("shifted", shift=3.0), images=coloured, reference="right")

@@ -16,7 +16,7 @@ from edgeresnet.evaluate.stage import evaluate
 from edgeresnet.flow.predictor import Predictor
 
 SIDE = 8
-SHADES = {"red": [(0, 0, 200), (20, 0, 180), (0, 30, 220)], "blue": [(200, 0, 0), (180, 30, 0)]}
+SHADES = {"red": [(0, 0, 200), (20, 0, 200), (0, 30, 220)], "blue": [(206, 0, 0), (180, 30, 0)]}
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_the_nearest_other_picture_has_to_be_of_the_same_class(embedders, shades
     assert (report.pictures, report.nearest.value) == (5, 100)
     assert report.cosine is report.agreement is report.drop is None
     worse = evaluate(embedders("brightness", brightness), images=shades)
-    # sums: red 200, 200, 250 and blue 200, 210; of equals the first is the nearest
-    assert worse.nearest.value == pytest.approx(100 * 2 / 5)
+    # in order of brightness: red 200, blue 206 and 210, red 220 and 250
+    assert worse.nearest.value == pytest.approx(100 * 3 / 5)
     assert worse.nearest.low < worse.nearest.value < worse.nearest.high
 
 

@@ -1,6 +1,7 @@
 """What ``quantize`` found, as one strict JSON object and as a page of its own."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 
 from edgeresnet.core.recipe import Recipe
 from edgeresnet.core.target import Scheme
+from edgeresnet.datasets.procedural.crowds import write_detection_set
+from edgeresnet.quantize import qdq
 from edgeresnet.quantize.ranges import choose_range
 from edgeresnet.quantize.report import _BARS, _seen, write_page
 from edgeresnet.quantize.stage import quantize
@@ -137,3 +140,52 @@ def test_a_page_that_is_there_is_replaced_whole(judged, tmp_path):
     page.write_text("x" * 10_000_000)
     write_page(judged, page)
     assert "xxx" not in page.read_text()
+
+
+@pytest.fixture(scope="module")
+def lost(detector_s8, tmp_path_factory):
+    """The embedded detector with weights of nothing: it sees nothing of what float does."""
+    folder = tmp_path_factory.mktemp("lost")
+    for path in detector_s8.parent.glob("detector.*"):  # its calibration lies beside it
+        if path != detector_s8:
+            shutil.copy(path, folder)
+    boxes = write_detection_set(folder / "gate", 3, seed=57)
+    exact = qdq.quantize_weight
+
+    def nothing(weight, bias, input_scale, bits=8):
+        quantized, scale = exact(weight, bias, input_scale, bits)
+        return quantized * 0, scale
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qdq, "quantize_weight", nothing)
+        return quantize(
+            folder / "detector.onnx",
+            folder / "lost.onnx",
+            scheme="s8-symmetric",
+            eval_images=folder / "gate/images",
+            annotations=boxes,
+            force=True,
+        )
+
+
+def test_a_detectors_report_tells_of_boxes_and_shows_them(lost):
+    told = lost.as_json(thumbnails=True)
+    assert strict(json.dumps(lost.as_json(), allow_nan=False)) == lost.as_json()
+    assert told["task"] == "detect"
+    assert told["accuracy"]["metric"] == "mAP@.5"
+    assert told["flips_total"] == len(told["flips"]) == 3
+    scores = [flip["changes"][0]["float"]["score"] for flip in told["flips"]]
+    assert scores == sorted(scores, reverse=True)
+    changes = [change for flip in told["flips"] for change in flip["changes"]]
+    assert {change["kind"] for change in changes} == {"lost"}
+    assert sum(change["float"]["right"] for change in changes) > len(changes) / 2
+    assert all(flip["jpeg"].startswith("/9j/") for flip in told["flips"])
+
+
+def test_a_detectors_page_says_what_was_missed(lost, tmp_path):
+    write_page(lost, tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text()
+    assert "Which pictures changed their boxes" in html
+    assert "missed" in html
+    assert html.count("data:image/jpeg;base64,") == 3
+    assert "label" not in html.split("</style>")[1].replace("aria-label", "")

@@ -154,7 +154,7 @@ def test_pictures_labels_and_states_appear_and_the_server_may_go_and_come_back(
         await tab.show(f"http://127.0.0.1:{feeding.port}/")
         first = await tab.until("document.querySelector('.tile img')?.dataset.frame")
         await tab.until(f"document.querySelector('.tile img').dataset.frame > {first}")
-        assert await tab.value("document.querySelector('.tile img').naturalWidth") == 160
+        await tab.until("document.querySelector('.tile img').naturalWidth === 160")
         await tab.until("document.querySelector('.labels .name')?.textContent === 'tabby'")
         assert await tab.value("document.querySelector('.labels .score').textContent") == "90.0 %"
         chips = (
