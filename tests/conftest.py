@@ -253,11 +253,12 @@ def small_demo(tmp_path_factory):
     folder, said = tmp_path_factory.mktemp("demo") / "out", []
     with pytest.MonkeyPatch.context() as patch:
         networks = (  # one picture less right is inside the gate's budget
-            replace(stage.CLASSIFIER, calibration=72, evaluation=144, benchmark_s=0.8),
-            replace(stage.DETECTOR, calibration=8, evaluation=24, benchmark_s=0.8),
+            replace(stage.CLASSIFIER, calibration=72, evaluation=144),
+            replace(stage.DETECTOR, calibration=8, evaluation=24),
         )
         patch.setattr(stage, "NETWORKS", networks)
         patch.setattr(stage, "CLIP_SECONDS", 1)
+        patch.setattr(stage, "_BENCHMARK_S", 0.1)
         patch.setattr("edgeresnet.benchmark.stage.ROUNDS", 1)
         return stage.demo(folder, say=said.append), said
 

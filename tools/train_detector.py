@@ -5,7 +5,7 @@ usage: train_detector.py resnet50-v1-imagenet1k.pth --stride-in 1x1 --data BCCD 
 DATA is a Pascal VOC folder. Trained is on its trainval.txt (ImageSets/Main), measured on its
 test.txt, which nothing is chosen by: the last epoch's average is what is written. `edgeresnet
 convert` reads the result. The defaults are meant for a GPU; on a CPU `--size 320 --channels 64
---smallest-anchor 16 --epochs 15 --batch 8` takes about half an hour.
+--smallest-anchor 16 --epochs 15 --batch 8` takes about half an hour on a quiet machine.
 """
 
 from __future__ import annotations

@@ -38,7 +38,6 @@ class Network:
     """Of (folder, number of pictures, seed)."""
     calibration: int
     evaluation: int
-    benchmark_s: float
     policy: Policy
 
 
@@ -48,7 +47,6 @@ CLASSIFIER = Network(
     _of_one_thing,
     calibration=200,
     evaluation=600,
-    benchmark_s=4.0,
     policy=Policy(top=3),
 )
 DETECTOR = Network(
@@ -57,6 +55,5 @@ DETECTOR = Network(
     _of_many_things,
     calibration=16,
     evaluation=72,
-    benchmark_s=6.0,
     policy=Policy(threshold=0.5, track=True),
 )

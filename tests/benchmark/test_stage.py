@@ -8,6 +8,7 @@ import pytest
 from edgeresnet.backends import BACKENDS
 from edgeresnet.benchmark import stage
 from edgeresnet.benchmark.compare import compare
+from edgeresnet.benchmark.legs import FEWEST_RESULTS
 from edgeresnet.benchmark.stage import benchmark
 from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.protocols import Mode
@@ -88,6 +89,15 @@ def test_pictures_per_second_count_every_picture_of_a_batch(backend, tmp_path, m
 def test_seconds_must_be_a_time(bundle, seconds):
     with pytest.raises(UsageError, match="--seconds must be positive"):
         benchmark(bundle, seconds=seconds)
+
+
+def test_an_engine_as_slow_as_a_leg_is_long_is_timed_over_a_few_frames(monkeypatch, bundle):
+    monkeypatch.setattr(stage, "ROUNDS", 1)
+    slow = FakeBackend(during=lambda _pictures: time.sleep(0.2))
+    with plugged(BACKENDS, "fake", backend=slow):
+        report = benchmark(bundle, seconds=0.1)
+    assert report.frames.inferred >= FEWEST_RESULTS
+    assert report.frames.balanced
 
 
 def test_a_source_of_one_frame_tells_no_rate(backend, bundle):
