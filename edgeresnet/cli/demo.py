@@ -84,11 +84,11 @@ def _print_way(way: Way) -> None:
         for pair in way.pairs
         for leg in pair.legs
     ]
-    times = ("one frame ms", "engine fps", "end to end fps", "bundle MB")
+    times = ("frame ms", "engine fps", "end to end fps", "MB")
     print_table(
         f"\n{way.network.name}: {way.converted.arch} at a quarter of its width, on "
         f"{gate.pictures} pictures it never saw",
-        ("engine", f"{gate.metric} %", "points lost", *times),
+        ("engine", f"{gate.metric} %", "lost", *times),
         rows,
     )
     click.echo(

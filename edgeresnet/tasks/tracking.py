@@ -41,6 +41,8 @@ class Tracker:
         self._seen_s, self._in_sight = np.zeros(0), np.zeros(0, bool)
         """When each track was last seen, and whether that was in the last frame."""
         self._now_s: float | None = None
+        self._gap_s: float | None = None
+        """Moment of the last frame, and its distance from the one before."""
         self._next_id, self._first = 1, True
 
     def follow(self, prediction: Prediction, moment_s: float) -> Detections:
@@ -62,14 +64,17 @@ class Tracker:
     def _expect(self, moment_s: float) -> None:
         """Go on to ``moment_s``; what is out of sight too long, or was seen only once, is gone.
 
-        What the last frame showed is expected in this one, however long it took to come.
+        What the last frame showed is expected in this one, if that came within LOST_S or within
+        twice the time of the one before: cameras that give a frame now and then are followed too.
         """
         before_s, self._now_s = self._now_s, moment_s
         if before_s is None:
             return
         self._in_sight = self._seen_s == before_s
+        usual_s, self._gap_s = self._gap_s, moment_s - before_s
+        in_time = usual_s is None or self._gap_s <= max(self._lost_s, 2 * usual_s)
         recent = moment_s - self._seen_s <= self._lost_s
-        kept = np.flatnonzero(self._in_sight | (recent & (self._ids != NOT_TRACKED)))
+        kept = np.flatnonzero((self._in_sight & in_time) | (recent & (self._ids != NOT_TRACKED)))
         self._ids, self._class_ids = self._ids[kept], self._class_ids[kept]
         self._seen_s, self._in_sight = self._seen_s[kept], self._in_sight[kept]
         self._motion = self._motion.only(kept).after(moment_s - before_s)
