@@ -19,8 +19,8 @@ from edgeresnet.sources import open_source
 from edgeresnet.sources.shots import ticks
 from edgeresnet.tasks import make_task
 
-FEWEST_RESULTS = 8
-"""Of an end-to-end leg. Workers begin together, so the first few come at once and tell no rate."""
+FEWEST_RESULTS = 5
+"""Of an end-to-end leg, from every session."""
 FIRST_FRAME_S = 15.0
 _SETTLES_S = 0.5
 """Of a live leg, which begins with a camera that is just being opened."""
@@ -68,16 +68,21 @@ def end_to_end(opened: OpenBundle, source: str, seconds: float) -> tuple[RunRepo
 
     It goes on until there are a few results: how long one takes is nobody's to know beforehand.
     """
-    report, stop = RunReport(model=opened.bundle.manifest.model), threading.Event()
+    report, stop = _report_of(opened), threading.Event()
+    fewest = FEWEST_RESULTS * report.at_once
     with open_source(source, stop=stop) as frames:
         feed = Feed(frames, report.counters)
         begin, end = time.process_time(), time.monotonic() + seconds
         with closing(predictions([feed], opened, Policy(), stop)) as results:
             for result in results:
                 report.add(result)
-                if time.monotonic() >= end and report.counters.inferred >= FEWEST_RESULTS:
+                if time.monotonic() >= end and report.counters.inferred >= fewest:
                     stop.set()
         return report, time.process_time() - begin
+
+
+def _report_of(opened: OpenBundle) -> RunReport:
+    return RunReport(model=opened.bundle.manifest.model, at_once=len(opened.sessions))
 
 
 def live(opened: OpenBundle, source: str, seconds: float) -> tuple[RunReport, float]:
@@ -87,7 +92,7 @@ def live(opened: OpenBundle, source: str, seconds: float) -> tuple[RunReport, fl
     :data:`FIRST_FRAME_S` is a device error.
     """
     stop = threading.Event()
-    report = RunReport(model=opened.bundle.manifest.model)
+    report = _report_of(opened)
     with open_source(source, stop=stop) as frames:
         feed, settled = Feed(frames, report.counters), 0.0
         timer = threading.Timer(FIRST_FRAME_S, stop.set)

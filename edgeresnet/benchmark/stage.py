@@ -183,10 +183,11 @@ def _file_round(
 ) -> None:
     """Each leg of a source that waits, once."""
     full = many.sessions[: many.engine.parallel]
-    begin = time.process_time()
-    runs = runs_per_second(full, feeds, span)
-    into.engine.append(runs * many.batch)
-    into.engine_core_ms.append((time.process_time() - begin) / span / runs / many.batch * 1e3)
+    begin, begin_core = time.perf_counter(), time.process_time()
+    rate = runs_per_second(full, feeds, span) * many.batch
+    cores = (time.process_time() - begin_core) / (time.perf_counter() - begin)  # busy ones
+    into.engine.append(rate)
+    into.engine_core_ms.append(cores / rate * 1e3)
     _merge(into.engine_latency, one_session(one.sessions[0], feeds, span))
     into.prepare_ms.append(decode_and_prepare(many, source, span))
     report, core_s = end_to_end(many, source, span)
@@ -198,7 +199,7 @@ def _report(
     found: _Rounds, one: OpenBundle, many: OpenBundle, source: str, *, is_live: bool, leg_s: float
 ) -> BenchmarkReport:
     fps = statistics.median(found.fps)
-    if not fps:
+    if found.frames.inferred < 2 * len(many.sessions) * len(found.fps):
         raise UsageError(
             f"{redact(source)} gave too few frames to tell a rate in {leg_s:.1f} s",
             hint="more --seconds, or FILE?loop=1 for a short file",

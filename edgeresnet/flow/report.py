@@ -35,20 +35,27 @@ class RunReport:
     """Width and height of the newest frame of each source."""
     handover: Handover | None = None
     """Where another runtime serves while the engine is built."""
+    at_once: int = 1
+    """Frames that are inferred at the same time. They begin together and may come together, so
+    every so many results are one step of the rate."""
+    _results: int = 0
+    _begin_ns: int = 0
     _first_ns: int = 0
     _steady_ns: int = 0
-    _last_ns: int = 0
     _steady: int = 0
+    _last_ns: int = 0
+    _newest_ns: int = 0
 
     def add(self, result: Result) -> None:
         """Take in one prediction."""
-        if not self._first_ns:
-            self._first_ns = result.done_ns
-        if result.done_ns - self._first_ns > _WARM_UP_S * 1e9 and not self._steady:
-            self._steady_ns, self._steady = result.done_ns, 1
-        elif self._steady:
-            self._steady += 1
-        self._last_ns = max(self._last_ns, result.done_ns)
+        self._results += 1
+        self._newest_ns = max(self._newest_ns, result.done_ns)
+        self._begin_ns = self._begin_ns or result.frame.captured_ns
+        if self._results % self.at_once == 0:
+            self._last_ns = self._newest_ns
+            self._first_ns = self._first_ns or self._last_ns
+            if not self._steady and self._last_ns - self._first_ns > _WARM_UP_S * 1e9:
+                self._steady_ns, self._steady = self._last_ns, self._results
         self.sizes[result.frame.source] = result.frame.width, result.frame.height
         self.latency.add((result.done_ns - result.frame.captured_ns) / 1e6)
         for name in STAGES:
@@ -61,11 +68,18 @@ class RunReport:
 
     @property
     def fps(self) -> float:
-        """Predictions a second once warm: without the first half second, unless most are of it."""
-        warm = 2 * self._steady > self.counters.inferred
-        count = (self._steady if warm else self.counters.inferred) - 1
-        seconds = (self._last_ns - (self._steady_ns if warm else self._first_ns)) / 1e9
-        return count / seconds if seconds > 0 and count > 0 else 0.0
+        """Predictions a second once warm: without the first half second, unless most are of it.
+
+        Of fewer than two steps, all predictions over the time since the first frame's capture.
+        """
+        counted = self._results - self._results % self.at_once
+        if counted < 2 * self.at_once:
+            seconds = (self._newest_ns - self._begin_ns) / 1e9
+            return self._results / seconds if seconds > 0 else 0.0
+        warm = self._steady and 2 * (counted - self._steady + self.at_once) > counted
+        since, count = (self._steady_ns, self._steady) if warm else (self._first_ns, self.at_once)
+        seconds = (self._last_ns - since) / 1e9
+        return (counted - count) / seconds if seconds > 0 else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The run report of the README."""

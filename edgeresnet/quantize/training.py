@@ -43,7 +43,8 @@ def training_match(
     if found["verdict"] != "unchecked" or not statistics:
         return found
     seen = seen_by_probe(graph.preprocess)
-    chosen = fitted(pictures.calibration[:PICTURES], seen, unreadable)
+    every = (*pictures.calibration, *pictures.gate.entries)
+    chosen = fitted(every[:PICTURES], seen, unreadable)
     pixels = [picture for _, picture in chosen]
     if len(pixels) < FEWEST:
         return found
@@ -54,7 +55,7 @@ def training_match(
     if not match.matches and not force:
         best = match.best
         raise ParityError(
-            f"{graph.path}: the calibration pictures fit the training clearly better with "
+            f"{graph.path}: the pictures fit the training clearly better with "
             f"{best.candidate.name!r} (divergence {best.divergence:.4f} instead of "
             f"{match.verdicts[0].divergence:.4f})",
             hint=f"convert again with {best.candidate.option}, or with --images",

@@ -94,7 +94,7 @@ def run(
             else open_bundle(verified, mode, spare=spare, progress=told)
         )
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
-        report.handover = opened.handover
+        report.handover, report.at_once = opened.handover, len(opened.sessions)
         watch = Watch(report)
         fps = None if any_live else getattr(opened_sources[0], "fps", None)
         open_one = partial(open_sink, model=report.model, fps=fps, force=force, status=watch.status)

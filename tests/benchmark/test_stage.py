@@ -96,8 +96,12 @@ def test_an_engine_as_slow_as_a_leg_is_long_is_timed_over_a_few_frames(monkeypat
     slow = FakeBackend(during=lambda _pictures: time.sleep(0.2))
     with plugged(BACKENDS, "fake", backend=slow):
         report = benchmark(bundle, seconds=0.1)
-    assert report.frames.inferred >= FEWEST_RESULTS
+    assert report.frames.inferred >= FEWEST_RESULTS * (slow.parallel + 1)
     assert report.frames.balanced
+    assert sum(report.core_ms.values()) == pytest.approx(
+        report.cores * 1e3 / report.end_to_end_fps, rel=1e-3
+    )
+    assert report.core_ms["engine"] < 20  # of a run that sleeps for 200 ms
 
 
 def test_a_source_of_one_frame_tells_no_rate(backend, bundle):
