@@ -88,6 +88,7 @@ def test_a_detectors_stride_is_refused_where_it_was_said_wrongly(detector, scene
 @pytest.mark.parametrize(
     ("options", "named"),
     [
+        ({"stride_in": "1x1"}, "--stride-in 3x3"),
         ({"preprocess": BGR}, "--color rgb"),
         ({"preprocess": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}, "--mean 0.485"),
     ],
@@ -115,6 +116,13 @@ def test_an_embedder_is_probed_with_the_layer_that_it_leaves_out(
     assert "--color rgb" in caught.value.hint
 
 
+def test_quantize_refuses_an_embedder_by_its_norms_alone(sample_weights, few_pictures, tmp_path):
+    convert(sample_weights, tmp_path / "g.onnx", task="embed", preprocess=BGR)
+    with pytest.raises(ParityError, match="fit the training clearly better") as caught:
+        quantize(tmp_path / "g.onnx", tmp_path / "q.onnx", images=few_pictures)
+    assert "--color rgb" in caught.value.hint
+
+
 def test_what_no_picture_can_tell_is_said_and_not_refused(detector, few, tmp_path):
     """Grey pictures, with one mean and one deviation, have no channel order."""
     grey = tmp_path / "grey"
@@ -128,6 +136,19 @@ def test_what_no_picture_can_tell_is_said_and_not_refused(detector, few, tmp_pat
     assert "color" in report.match.untold
     evidence = read_graph(tmp_path / "g.onnx").evidence["training_match"]
     assert "cannot tell the channel order" in evidence["note"]
+
+
+def test_weights_that_went_far_from_their_statistics_refuse_nothing(changed, few, tmp_path):
+    """The backbone's behind its first stage, as no training would change them."""
+    generator = torch.Generator().manual_seed(3)
+
+    def far(name, value):
+        if name.startswith(("backbone.body.layer2", "backbone.body.layer3")) and value.ndim == 4:
+            value.add_(0.8 * value.std() * torch.randn(value.shape, generator=generator))
+
+    report = convert(changed(far), tmp_path / "g.onnx", images=few, preprocess=SMALL)
+    assert report.training_match == "matches"
+    assert "stride_in" in report.match.untold
 
 
 def test_norms_that_never_gathered_statistics_tell_nothing(changed, few, tmp_path):
