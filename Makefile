@@ -1,4 +1,4 @@
-# make demo     the whole way on the embedded sample network (two minutes; results in demo-out/)
+# make demo     the whole way on the embedded networks (two minutes; results in demo-out/)
 # make test     every test        make check     form, types, house rules
 # make test-trt the tests that need NVIDIA's parser and bindings, no GPU (x86-64; fetches 100 MB)
 # make check-device   the wheels that ARM boards get, and how large they are (needs an index)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", type=PATH, default=Path("demo-out"), help="New folder. [demo-out]")
 @shared
 def command(out: Path, *, as_json: bool, quiet: bool, force: bool, **_: Any) -> None:
-    """The whole way on an embedded classifier and detector: about three minutes, no download."""
+    """The whole way on an embedded classifier and detector: about two minutes, no download."""
     from edgeresnet.demo.stage import demo
 
     with progress_bar(quiet=True) as silent:
