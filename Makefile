@@ -32,7 +32,7 @@ demo: $(STAMP)
 	.venv/bin/edgeresnet demo -o demo-out --force
 
 test: $(STAMP)
-	.venv/bin/pytest --numprocesses 2 --dist loadfile
+	.venv/bin/pytest --numprocesses 2
 
 # beside the environment, not in it: every other test runs without TensorRT
 $(NVIDIA)/installed: $(STAMP) constraints.txt tools/tensorrt_api.py

@@ -1,6 +1,7 @@
 """What many tests share: real data, the sample network, and no network but this machine's own."""
 
 import importlib.util
+import os
 import random
 import socket
 import subprocess
@@ -17,6 +18,33 @@ ROOT = Path(__file__).parents[1]
 SEED = 20
 NPM_S = 240
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+TOGETHER = {"tests/cli/test_demo.py": "tests/demo/test_stage.py"}
+"""Files that share what takes long to make, and so one worker."""
+
+
+def pytest_configure():
+    """A worker of pytest-xdist keeps to its share of the cores.
+
+    Threads that wait busily for work, as ONNX Runtime's, would take the cores of the others.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, of = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        mine = cores[int(worker.removeprefix("gw")) :: of]
+        os.sched_setaffinity(0, mine or cores)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay on one worker, so that its fixtures are made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -125,12 +153,12 @@ def _this_machine_only():
 
 
 @pytest.fixture(scope="session")
-def sample_graph(sample_weights, tmp_path_factory):
-    """The sample network as a contract graph, float; read it, do not change it."""
+def sample_graph(sample_weights, few_pictures, tmp_path_factory):
+    """The sample network as a contract graph, float, checked; read it, do not change it."""
     from edgeresnet.convert.stage import convert
 
     out = tmp_path_factory.mktemp("graph") / "sample.onnx"
-    convert(sample_weights, out)
+    convert(sample_weights, out, images=few_pictures)
     return out
 
 

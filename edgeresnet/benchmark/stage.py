@@ -199,7 +199,7 @@ def _report(
     found: _Rounds, one: OpenBundle, many: OpenBundle, source: str, *, is_live: bool, leg_s: float
 ) -> BenchmarkReport:
     fps = statistics.median(found.fps)
-    if found.frames.inferred < 2 * len(many.sessions) * len(found.fps):
+    if found.latency.total < 2 * len(many.sessions) * len(found.fps):
         raise UsageError(
             f"{redact(source)} gave too few frames to tell a rate in {leg_s:.1f} s",
             hint="more --seconds, or FILE?loop=1 for a short file",

@@ -84,6 +84,8 @@ def _print_embedder(report: Any, *, quiet: bool) -> None:
         ("same nearest picture as the reference", report.agreement),
     )
     _print_figures(report, rows)
+    if alone := report.scored and report.pictures - report.scored:
+        say(f"{alone} pictures are alone in their class and count for none", quiet=quiet)
     for path, why in report.unreadable.items():
         say(f"skipped {path.name}: {why}", quiet=quiet)
 

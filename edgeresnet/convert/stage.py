@@ -103,7 +103,7 @@ def convert(
     labels = None if classes is None else read_labels(Path(classes))
     network, statistics = make_body(source, arch, trained, batch, task)
     labels = _labels(labels, source, network.classes, classes, detects=task == "detect")
-    seen = seen_by_probe(trained.preprocess)
+    seen = seen_by_probe(trained.preprocess, any_size=not isinstance(source, Path))
     pictures, unreadable = _pictures(images, seen)
 
     match, verdict = None, "unchecked"

@@ -18,7 +18,10 @@ _ENTITIES = (b"<!DOCTYPE", b"<!ENTITY")
 
 
 def voc_root(folder: Path) -> Path | None:
-    """The folder, or the only one in it, that holds ``JPEGImages`` and ``Annotations``."""
+    """The folder, or the one in it, that holds ``JPEGImages`` and ``Annotations``.
+
+    UsageError where it holds several, as of different years.
+    """
     try:
         below = sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError:
@@ -30,7 +33,13 @@ def voc_root(folder: Path) -> Path | None:
     ]
     if folder in found:
         return folder
-    return found[0] if len(found) == 1 else None
+    if len(found) > 1:
+        raise UsageError(
+            f"{folder} holds {len(found)} Pascal VOC folders: "
+            f"{', '.join(path.name for path in found)}",
+            hint="name one of them",
+        )
+    return found[0] if found else None
 
 
 def read_voc(xml: Path, images: Path, faults: Faults, chosen: Path | None = None) -> AnnotatedSet:

@@ -31,6 +31,8 @@ class EmbeddingReport:
     pictures: int
     nearest: Interval | None
     """Pictures whose nearest other one, by cosine, is of their class; None without classes."""
+    scored: int = 0
+    """Pictures that ``nearest`` is of: those that are not alone in their class."""
     reference: str = ""
     reference_nearest: Interval | None = None
     cosine: Interval | None = None
@@ -48,6 +50,8 @@ class EmbeddingReport:
             interval: Interval | None = getattr(self, name)
             if interval is not None:
                 found[name] = interval.as_json()
+        if self.nearest is not None:
+            found["scored"] = self.scored
         if self.reference:
             found["reference"] = self.reference
         found["unreadable"] = {str(path): why for path, why in self.unreadable.items()}
@@ -62,6 +66,12 @@ def evaluate_embedder(
     Classes, which are those of the folders or of ``class_index``, need not be any network's.
     """
     listing = list_pictures(images, "--images")
+    loose = [entry.path.name for entry in listing.entries if not _class(entry)]
+    if 0 < len(loose) < len(listing.entries):
+        raise UsageError(
+            f"--images: {loose[0]} of {images} has no class, other pictures have",
+            hint="one folder a class, or a CSV file with the columns file,class_index",
+        )
     if not listing.has_classes and other is None:
         raise UsageError(
             f"--images: the pictures of {images} have no classes to be kept together",
@@ -73,9 +83,20 @@ def evaluate_embedder(
     if len(entries) < 2:
         raise UsageError("--images: of one picture there is no nearest other", hint="give more")
     near = nearest(vectors)
-    classes = _classes(entries) if listing.has_classes else None
-    right = None if classes is None else classes[near] == classes
-    report = EmbeddingReport(main.name, len(entries), _share(right), unreadable=unreadable.reasons)
+    classes, scored = _classes(entries)
+    if not scored.any() and other is None:
+        raise UsageError(
+            f"--images: each picture of {images} is the only one of its class",
+            hint="two or more of a class, or --reference GRAPH to compare with",
+        )
+    right = classes[near] == classes if scored.any() else None
+    report = EmbeddingReport(
+        main.name,
+        len(entries),
+        _share(right, scored),
+        int(scored.sum()),
+        unreadable=unreadable.reasons,
+    )
     if other is None:
         return report
     expected, _ = _run(other, entries, Unreadable({}), ("reference", progress))
@@ -85,25 +106,34 @@ def evaluate_embedder(
             f"{vectors.shape[1]}"
         )
     before = nearest(expected)
-    was_right = None if classes is None else classes[before] == classes
+    was_right = None if right is None else classes[before] == classes
     return replace(
         report,
         reference=other.name,
-        reference_nearest=_share(was_right),
+        reference_nearest=_share(was_right, scored),
         cosine=of_vectors(expected, vectors).percent,
         agreement=proportion(before == near),
-        drop=None if right is None or was_right is None else paired_drop(was_right, right),
+        drop=None
+        if right is None or was_right is None
+        else paired_drop(was_right[scored], right[scored]),
     )
 
 
-def _share(hits: Bools | None) -> Interval | None:
-    return None if hits is None else proportion(hits)
+def _share(hits: Bools | None, of: Bools) -> Interval | None:
+    return None if hits is None else proportion(hits[of])
 
 
-def _classes(entries: Sequence[Entry]) -> npt.NDArray[np.int64]:
-    """A number for each picture's class."""
-    told = [e.folder or str(e.class_index) for e in entries]
-    return np.asarray(np.unique(told, return_inverse=True)[1], np.int64)
+def _class(entry: Entry) -> str:
+    """Of a picture, in words; empty where it has none."""
+    return entry.folder or ("" if entry.class_index is None else str(entry.class_index))
+
+
+def _classes(entries: Sequence[Entry]) -> tuple[npt.NDArray[np.int64], Bools]:
+    """A number for each picture's class, and whether another picture is of it."""
+    told = [_class(entry) for entry in entries]
+    _, numbers, counts = np.unique(told, return_inverse=True, return_counts=True)
+    in_company = np.array([bool(name) for name in told]) & (counts[numbers] > 1)
+    return np.asarray(numbers, np.int64), in_company
 
 
 def _run(

@@ -70,8 +70,11 @@ class RunReport:
     def fps(self) -> float:
         """Predictions a second once warm: without the first half second, unless most are of it.
 
-        Of fewer than two steps, all predictions over the time since the first frame's capture.
+        Of fewer than two steps, all predictions over the time since the first frame's capture; of
+        one prediction, 0.
         """
+        if self._results < 2:
+            return 0.0
         counted = self._results - self._results % self.at_once
         if counted < 2 * self.at_once:
             seconds = (self._newest_ns - self._begin_ns) / 1e9

@@ -8,11 +8,15 @@ _LONGEST = 320
 """Of a letterbox's pictures, which the probe runs many times."""
 
 
-def seen_by_probe(preprocess: Preprocess) -> Preprocess:
-    """What pictures are fitted with for the probe, in the place of ``preprocess``."""
+def seen_by_probe(preprocess: Preprocess, *, any_size: bool) -> Preprocess:
+    """What pictures are fitted with for the probe, in the place of ``preprocess``.
+
+    Smaller ones only for a network that takes ``any_size``.
+    """
     if preprocess.crop is not Crop.LETTERBOX:
         return preprocess
-    size = tuple(min(side, _LONGEST) for side in preprocess.size)
+    longest = _LONGEST if any_size else max(preprocess.size)
+    size = tuple(min(side, longest) for side in preprocess.size)
     return preprocess.model_copy(update={"size": size, "resize": max(size), "crop": Crop.CENTER})
 
 

@@ -73,10 +73,18 @@ def paired_drop(before: Bools, after: Bools) -> Interval:
 
 
 def pictures_needed(drop: Interval, pictures: int, bar: float) -> int:
-    """How many pictures would bring the half width of ``drop`` down to half of ``bar`` points."""
+    """How many pictures would bring the half width of ``drop`` down to half of ``bar`` points.
+
+    The half width of :func:`paired_drop` over n pictures is z sqrt(r n + 1) / (n + 2), r being the
+    share of those that changed, as many for the better: it goes with 1 / n where none did, and with
+    1 / sqrt(n) where many did. Solved for n, with r from the half width at hand.
+    """
     if bar <= 0:
         return pictures
-    return math.ceil(pictures * (drop.half_width / (bar / 2)) ** 2)
+    now, then = (half / 100 / Z95 for half in (drop.half_width, bar / 2))
+    changed = max((now * (pictures + 2)) ** 2 - 1, 0.0) / pictures
+    root = math.sqrt(max(changed**2 + 4 * then**2 * (1 - 2 * changed), 0.0))
+    return max(math.ceil((changed + root) / (2 * then**2)) - 2, 1)
 
 
 def top_k(logits: Floats, truth: npt.NDArray[np.int64], k: int) -> Bools:

@@ -172,14 +172,15 @@ def _changes(
         others = np.flatnonzero(overlaps[place])
         moved = [i for i in others[alike[place, others]].tolist() if i in free]
         renamed = [i for i in others.tolist() if i in free]
-        faint = others[alike[place, others]].tolist()
+        faint = others[alike[place, others] & (rounded.scores[others] <= SURE)].tolist()
         partner = next(iter((*moved, *renamed, *faint)), None)
         free.discard(partner)
         yield BoxChange(
             _box(exact, place, truth), None if partner is None else _box(rounded, partner, truth)
         )
     for place in sorted(free):
-        faint = np.flatnonzero(overlaps[:, place] & alike[:, place]).tolist()
+        near = overlaps[:, place] & alike[:, place]
+        faint = np.flatnonzero(near & (exact.scores <= SURE)).tolist()
         before = _box(exact, faint[0], truth) if faint else None
         yield BoxChange(before, _box(rounded, place, truth))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from edgeresnet.metrics.accuracy import (
     top_k,
 )
 from edgeresnet.metrics.agreement import of_vectors
+from edgeresnet.metrics.average_precision import FEW
 
 Floats = npt.NDArray[np.float32]
 UNLABELLED_MAX_DROP = 3.0
@@ -42,6 +44,10 @@ class Gate:
     """Whether it is of an embedding, which has no truth."""
     boxes: int | None = None
     """Of a detector: sure boxes that ``agreement`` is of."""
+    things: int | None = None
+    """What the interval of ``drop`` counts, where that is not pictures."""
+    things_each: float = 1.0
+    """How many of them a picture of many brings."""
     map: tuple[Interval, Interval] | None = None
     map50: tuple[Interval, Interval] | None = None
     """Of a detector on annotated pictures: mAP@[.5:.95] and mAP@.5, float and INT8."""
@@ -73,7 +79,9 @@ class Gate:
     @property
     def needed(self) -> int:
         """Pictures that would make the interval narrow enough to tell."""
-        return pictures_needed(self.drop, self.pictures, self.max_drop)
+        counted = self.things or self.pictures
+        needed = pictures_needed(self.drop, counted, self.max_drop) / self.things_each
+        return max(math.ceil(needed), 0 if self.map50 is None else FEW)
 
     @property
     def alike(self) -> str:

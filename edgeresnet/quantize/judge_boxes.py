@@ -75,15 +75,26 @@ class BoxJudge:
         flips = _flips([seen[0] for seen in exact], before, after, truth)
         if not self.truth:
             lost = lacking(agreed.percent)
-            gate = Gate(len(exact), self.max_drop, agreed.percent, lost, boxes=agreed.count)
+            gate = Gate(
+                len(exact),
+                self.max_drop,
+                agreed.percent,
+                lost,
+                boxes=agreed.count,
+                things=agreed.count,
+                things_each=agreed.count / len(exact) or 1.0,
+            )
             return Verdict(gate, error, flips)
         float_, score = self._float_score, self._score(rounded)
+        pictures = sum(picture is not None for picture in truth)
         gate = Gate(
-            sum(picture is not None for picture in truth),
+            pictures,
             self.max_drop,
             agreed.percent,
             paired_drop(float_, score)[1],
             boxes=agreed.count,
+            things=float_.things,
+            things_each=sum(one.boxes for one in float_.per_class) / pictures,
             map=(float_.map, score.map),
             map50=(float_.map50, score.map50),
         )

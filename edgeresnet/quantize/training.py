@@ -42,13 +42,13 @@ def training_match(
     statistics = unpack(packed)
     if found["verdict"] != "unchecked" or not statistics:
         return found
-    seen = seen_by_probe(graph.preprocess)
+    decoded = graph.task == "detect"  # for the graph's own size, which need not be the probe's
+    seen = seen_by_probe(graph.preprocess, any_size=decoded)
     every = (*pictures.calibration, *pictures.gate.entries)
     chosen = fitted(every[:PICTURES], seen, unreadable)
     pixels = [picture for _, picture in chosen]
     if len(pixels) < FEWEST:
         return found
-    decoded = graph.task == "detect"  # for the graph's own size, which is not the probe's
     match: TrainingMatch = probe(
         body_of(model), statistics, seen, pixels, open_model, progress, any_size=decoded
     )

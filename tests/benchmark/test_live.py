@@ -3,7 +3,7 @@ import pytest
 from edgeresnet.backends import BACKENDS
 from edgeresnet.benchmark import stage
 from edgeresnet.benchmark.stage import benchmark
-from edgeresnet.core.errors import DeviceError
+from edgeresnet.core.errors import DeviceError, UsageError
 from edgeresnet.core.protocols import Mode
 from edgeresnet.testing import FakeBackend, plugged, write_bundle
 
@@ -28,6 +28,15 @@ def test_from_a_live_source_the_engine_runs_at_its_cadence_and_alone(bundle):
     assert data["core_ms"] == {}
     frames = data["frames"]
     assert frames["captured"] == frames["inferred"] + sum(frames["dropped"].values())
+
+
+def test_a_live_source_slower_than_its_legs_tells_no_rate(bundle):
+    with (
+        plugged(BACKENDS, "fake", backend=FakeBackend()),
+        pytest.raises(UsageError, match="too few frames to tell a rate") as caught,
+    ):
+        benchmark(bundle, source="synthetic://64x48?fps=1&count=0", seconds=1)
+    assert "--seconds" in caught.value.hint
 
 
 def test_where_the_cores_time_of_a_frame_goes_adds_up(bundle):

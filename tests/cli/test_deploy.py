@@ -127,7 +127,7 @@ def test_a_detector_is_judged_by_its_boxes(edgeresnet, sample_weights, tmp_path)
     told = edgeresnet(
         *("deploy", sample_weights.with_name("sample-detector.safetensors")),
         *("--images", tmp_path / "images", "--annotations", boxes, "--target", "generic-cpu"),
-        *("--max-drop", 100, "-o", tmp_path / "b", "--json"),
+        *("--size", 160, "--max-drop", 100, "-o", tmp_path / "b", "--json"),
     )
     assert told.code == 0, told.err
     accuracy = told.json["evidence"]["accuracy"]

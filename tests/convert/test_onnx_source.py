@@ -138,6 +138,16 @@ def test_norms_that_are_still_there_are_folded_and_remembered(
     np.testing.assert_allclose(first.mean, network.bn1.bias.detach(), rtol=1e-6)
 
 
+def test_a_large_letterboxed_file_is_probed_at_its_own_size(
+    make_network, export_file, few_pictures, tmp_path
+):
+    unfolded = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
+    path = export_file(make_network(), tmp_path / "large.onnx", size=352, **unfolded)
+    boxed = {"crop": "letterbox", "size": 352, "resize": None}
+    report = convert(path, tmp_path / "g.onnx", images=few_pictures, preprocess=boxed, force=True)
+    assert report.match.pictures == 48
+
+
 def test_norms_that_another_tool_folded_leave_nothing_to_match(file, tmp_path):
     report = convert(file, tmp_path / "g.onnx")
     assert report.training_match == "not applicable"

@@ -6,6 +6,8 @@ import pytest
 
 from edgeresnet.core.errors import UsageError
 from edgeresnet.datasets.annotated import Fault, Faults
+from edgeresnet.datasets.annotations import is_annotated
+from edgeresnet.datasets.pictures import list_pictures
 from edgeresnet.datasets.voc import read_voc, voc_root
 
 BOX = "<xmin>1</xmin><ymin>11</ymin><xmax>30</xmax><ymax>50</ymax>"
@@ -171,7 +173,9 @@ def test_the_root_may_be_the_only_such_folder_inside(root, tmp_path):
     assert voc_root(tmp_path / "above") == tmp_path / "above/VOC2007"
     for name in ("JPEGImages", "Annotations"):
         (tmp_path / "above/VOC2012" / name).mkdir(parents=True)
-    assert voc_root(tmp_path / "above") is None
+    for look in (voc_root, is_annotated, lambda path: list_pictures(path, "--images")):
+        with pytest.raises(UsageError, match="holds 2 Pascal VOC folders: VOC2007, VOC2012"):
+            look(tmp_path / "above")
     assert voc_root(tmp_path / "absent") is None
 
 

@@ -96,6 +96,29 @@ def test_pictures_without_classes_need_a_reference(embedders, shades):
     assert report.agreement.value == 100
 
 
+def test_a_picture_alone_in_its_class_counts_for_nothing(embedders, shades):
+    (shades / "green").mkdir()
+    cv2.imwrite(str(shades / "green/0.png"), np.full((SIDE, SIDE, 3), (0, 200, 0), np.uint8))
+    colour = embedders("colour")
+    report = evaluate(colour, images=shades)
+    assert (report.pictures, report.scored, report.nearest.value) == (6, 5, 100)
+    assert report.as_json()["scored"] == 5
+    for path in (*shades.glob("red/[12].png"), shades / "blue/1.png"):
+        path.unlink()
+    with pytest.raises(UsageError, match="is the only one of its class") as caught:
+        evaluate(colour, images=shades)
+    assert "--reference" in caught.value.hint
+    assert evaluate(colour, images=shades, reference=colour).nearest is None
+
+
+def test_a_loose_picture_beside_class_folders_is_named(embedders, shades):
+    (shades / "red/0.png").rename(shades / "loose.png")
+    colour = embedders("colour")
+    for reference in (None, colour):
+        with pytest.raises(UsageError, match=r"loose\.png of .* has no class"):
+            evaluate(colour, images=shades, reference=reference)
+
+
 def test_classes_of_a_csv_count_as_folders_do(embedders, shades):
     lines = [
         f"{path.relative_to(shades)},{int('red' in str(path))}" for path in shades.rglob("*.png")

@@ -62,7 +62,7 @@ def test_a_run_that_is_hardly_longer_than_half_a_second_counts_as_a_whole():
 
 def test_few_results_are_told_from_the_first_capture_on():
     assert report_of([]).fps == 0
-    assert report_of([1.0]).fps == pytest.approx(125)  # after 8 ms
+    assert report_of([1.0]).fps == 0  # how long a frame takes is no rate
     assert report_of([1.0, 1.5, 1.5], at_once=2).fps == pytest.approx(3 / 0.508)
 
 

@@ -90,7 +90,7 @@ def test_a_detectors_stride_is_refused_where_it_was_said_wrongly(detector, scene
     [
         ({"stride_in": "1x1"}, "--stride-in 3x3"),
         ({"preprocess": BGR}, "--color rgb"),
-        ({"preprocess": {"mean": (0.5,) * 3, "std": (0.5,) * 3}}, "--mean 0.485"),
+        ({"preprocess": {"mean": (0.5,) * 3, "std": (0.5,) * 3, **SMALL}}, "--mean 0.485"),
     ],
 )
 def test_quantize_refuses_a_detector_that_nobody_checked(
@@ -121,6 +121,16 @@ def test_quantize_refuses_an_embedder_by_its_norms_alone(sample_weights, few_pic
     with pytest.raises(ParityError, match="fit the training clearly better") as caught:
         quantize(tmp_path / "g.onnx", tmp_path / "q.onnx", images=few_pictures)
     assert "--color rgb" in caught.value.hint
+
+
+def test_a_large_letterboxed_classifier_is_probed_at_its_own_size(
+    sample_weights, few_pictures, tmp_path
+):
+    boxed = {"crop": "letterbox", "size": 352, "resize": None}
+    convert(sample_weights, tmp_path / "g.onnx", preprocess=boxed)
+    graph = tmp_path / "g.onnx"
+    report = quantize(graph, tmp_path / "q.onnx", images=few_pictures, force=True)
+    assert report.training_match == "matches"
 
 
 def test_what_no_picture_can_tell_is_said_and_not_refused(detector, few, tmp_path):

@@ -76,6 +76,16 @@ def test_a_new_box_is_the_partner_of_one_thing_only():
     assert [change["kind"] for change in told] == ["renamed", "lost"]
 
 
+def test_a_sure_box_that_is_another_thing_is_no_partner():
+    """Of two neighbours one is gone: the box that both overlap belongs to the other."""
+    left, right, theirs = (0, 0, 100, 100), (37, 0, 137, 100), (31, 0, 133, 100)
+    both, one = [(left, 0, 0.9), (right, 0, 0.8)], [(theirs, 0, 0.85)]
+    for exact, rounded, kind in ((both, one, "lost"), (one, both, "new")):
+        (change,) = changes(exact, rounded)
+        assert change["kind"] == kind
+        assert (change["float"] is None) == (kind == "new")
+
+
 def test_the_box_of_the_same_class_is_preferred_as_the_partner():
     (moved, new) = changes([(HERE, 0, 0.9)], [(HERE, 1, 0.8), (NEAR, 0, 0.7)])
     assert (moved["kind"], moved["int8"]["label"]) == ("moved", "cat")

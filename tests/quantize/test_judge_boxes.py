@@ -13,6 +13,7 @@ from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.tensors import BOXES, CLASS_IDS, IMAGE, SCORES
 from edgeresnet.datasets.annotated import Box, from_boxes
 from edgeresnet.datasets.pictures import Unreadable, list_pictures
+from edgeresnet.metrics.average_precision import FEW
 from edgeresnet.quantize import judge_boxes
 from edgeresnet.quantize.judge_boxes import BoxJudge
 
@@ -205,3 +206,17 @@ def test_boxes_on_unreadable_pictures_alone_judge_nothing_and_it_is_said(picture
 def test_boxes_of_which_none_counts_judge_nothing_and_it_is_said(pictures):
     with pytest.raises(UsageError, match="all 18 boxes are crowd or difficult"):
         judging(pictures, truth=truth_of(pictures, difficult=True)).judge(WORSE)
+
+
+def test_the_pictures_asked_for_are_counted_by_the_boxes_on_them(pictures):
+    """Of 784 boxes the interval around nothing lost is half a point wide; a picture has 2.25."""
+    truth = truth_of(pictures)
+    gate = judging(pictures, truth=truth, max_drop=0.5).judge(network()).gate
+    boxes = sum(len(name) for name in PICTURES)
+    assert gate.drop.value == 0
+    assert gate.needed == pytest.approx(784 / (boxes / len(PICTURES)), rel=0.05)
+    alike = judging(pictures, max_drop=0.5).judge(network()).gate
+    both_sides = 2 * boxes
+    assert alike.needed == pytest.approx(784 / (both_sides / len(PICTURES)), rel=0.05)
+    wide = judging(pictures, truth=truth, max_drop=50).judge(network()).gate
+    assert wide.needed == FEW  # of fewer the boxes do not count one by one
