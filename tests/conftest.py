@@ -20,6 +20,8 @@ NPM_S = 240
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 TOGETHER = {"tests/cli/test_demo.py": "tests/demo/test_stage.py"}
 """Files that share what takes long to make, and so one worker."""
+LONGEST = "demo", "pipeline", "match", "cli", "quantize", "convert", "compile", "deploy", "sources"
+"""Folders, in that order."""
 
 
 def pytest_configure():
@@ -32,6 +34,22 @@ def pytest_configure():
         cores, of = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         mine = cores[int(worker.removeprefix("gw")) :: of]
         os.sched_setaffinity(0, mine or cores)
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what needs the real network, and puts first what takes longest.
+
+    The worker that is done last then has only short ones left.
+    """
+    for item in items:
+        if "real_network" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
+
+    def rank(item):
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -159,6 +177,16 @@ def sample_graph(sample_weights, few_pictures, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("graph") / "sample.onnx"
     convert(sample_weights, out, images=few_pictures)
+    return out
+
+
+@pytest.fixture(scope="session")
+def unchecked_graph(sample_weights, tmp_path_factory):
+    """The same, its preprocessing never checked."""
+    from edgeresnet.convert.stage import convert
+
+    out = tmp_path_factory.mktemp("unchecked") / "sample.onnx"
+    convert(sample_weights, out)
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import edgeresnet
+from edgeresnet.core.cores import cores
 from edgeresnet.doctor.verdict import Check, advice, ok
 from edgeresnet.metrics.processor import read_processor
 
@@ -62,13 +62,6 @@ def processor(host: Path, architecture: str) -> tuple[Check, Check]:
             "INT8 gains little without VNNI, AMX or ARM's dot product: compare with float",
         )
     return ok("processor", found), instructions
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory(host: Path) -> Check:

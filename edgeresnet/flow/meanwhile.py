@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Generator
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from edgeresnet.backends import get_backend
 from edgeresnet.core.bundle import Bundle
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.progress import BUILDER, Progress, StoppedError, silent, until_stopped
 from edgeresnet.core.protocols import Mode, Session
@@ -100,7 +100,7 @@ def open_meanwhile(
             yield opened
         return
     check_golden(bundle)
-    count = (1 if mode is Mode.LATENCY else min(os.cpu_count() or 1, _MOST_SESSIONS)) + spare
+    count = (1 if mode is Mode.LATENCY else min(cores(), _MOST_SESSIONS)) + spare
     handover = Handover(stand_in, _serving=count)
     with handover._stand_in:  # noqa: SLF001  its own, closed earlier when all have left
         backend = get_backend(stand_in)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edgeresnet.core.cores import cores
 from edgeresnet.metrics.jetson import read_jetson
 from edgeresnet.metrics.processor import read_processor
 
@@ -30,11 +30,10 @@ def fingerprint(host: Path = Path("/")) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     processor, jetson = read_processor(host), read_jetson(host)
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": processor.name,
         "flags": [flag for flag in _FLAGS if flag in processor.flags],
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "cores": cores(),
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

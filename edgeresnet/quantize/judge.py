@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import batch_of
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.preprocess import Preprocess
 from edgeresnet.core.progress import Progress, silent
@@ -22,7 +23,7 @@ from edgeresnet.flow.golden import Signature, batch_feeds
 from edgeresnet.flow.ordered import ordered
 from edgeresnet.quantize.flips import Flip, label_flips, turns
 from edgeresnet.quantize.gate import Gate, judge, judge_vectors
-from edgeresnet.quantize.statistics import OpenModel, cores
+from edgeresnet.quantize.statistics import OpenModel
 
 if TYPE_CHECKING:
     import onnx

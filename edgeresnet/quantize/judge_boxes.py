@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from edgeresnet.core.contract import batch_of
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import ModelError, UsageError
 from edgeresnet.core.frames import Frame
 from edgeresnet.core.labels import Labels
@@ -34,7 +35,7 @@ from edgeresnet.metrics.average_precision import (
 from edgeresnet.quantize.flips import BoxFlip, box_flip
 from edgeresnet.quantize.gate import Gate, lacking
 from edgeresnet.quantize.judge import FIRST, Floats, Verdict
-from edgeresnet.quantize.statistics import OpenModel, cores
+from edgeresnet.quantize.statistics import OpenModel
 from edgeresnet.tasks import make_task
 
 if TYPE_CHECKING:

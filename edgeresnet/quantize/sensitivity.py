@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import batch_of
+from edgeresnet.core.cores import cores
 from edgeresnet.core.progress import Progress, silent
 from edgeresnet.core.recipe import Method, Recipe
 from edgeresnet.core.target import Scheme
@@ -19,7 +20,7 @@ from edgeresnet.flow.ordered import ordered
 from edgeresnet.quantize.placement import Placement
 from edgeresnet.quantize.qdq import insert
 from edgeresnet.quantize.ranges import Range, choose_range
-from edgeresnet.quantize.statistics import OpenModel, TensorStatistics, cores
+from edgeresnet.quantize.statistics import OpenModel, TensorStatistics
 
 if TYPE_CHECKING:
     import onnx

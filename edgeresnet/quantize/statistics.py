@@ -6,7 +6,6 @@ Gathered once; every method, scheme and target reads its ranges from here.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeresnet.core.contract import batch_of, expose
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.tensors import IMAGE, Array, Pixels, Tensors
 from edgeresnet.flow.ordered import ordered
@@ -163,11 +163,6 @@ def observe(
             for name, seen in found.items():
                 total[name].add(seen)
         yield total
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _grouped(pictures: Iterable[Pixels], batch: int) -> Iterator[list[Pixels]]:

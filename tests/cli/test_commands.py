@@ -65,14 +65,14 @@ def test_quantize(edgeresnet, sample_graph, few_pictures, tmp_path):
     assert "no --eval" not in person.out
 
 
-def test_compile(edgeresnet, sample_graph, tmp_path):
+def test_compile(edgeresnet, unchecked_graph, tmp_path):
     out = tmp_path / "b"
-    told = edgeresnet("compile", sample_graph, "-o", out, "--json")
+    told = edgeresnet("compile", unchecked_graph, "-o", out, "--json")
     assert told.code == 0
     assert told.json["digest"] == read_bundle(out).digest
     assert (told.json["target"], told.json["scheme"]) == ("generic-cpu", "float")
     assert told.json["notes"]
-    person = edgeresnet("compile", sample_graph, "-o", out, "--force")
+    person = edgeresnet("compile", unchecked_graph, "-o", out, "--force")
     assert "golden check" in person.out
     assert "never checked against the training" in person.err
 

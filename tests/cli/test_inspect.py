@@ -35,7 +35,7 @@ def test_a_graph_is_shown_with_its_verdicts_and_nodes(sample_graph, capsys):
     out = capsys.readouterr().out
     assert "image: uint8[1x128x128x3]" in out
     assert "53 Conv" in out
-    assert "unchecked" in out
+    assert "matches" in out
 
 
 def test_a_bundle_is_shown_with_its_golden_check_and_digest(sample_bundle, capsys):

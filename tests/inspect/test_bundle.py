@@ -15,7 +15,7 @@ def test_a_bundle_tells_target_files_golden_and_evidence(sample_bundle):
     assert report["target"]["name"] == "generic-cpu"
     assert report["artifact"]["backend"] == "onnxruntime"
     assert report["golden"]["at_compile"] <= report["golden"]["tolerance"]
-    assert report["evidence"]["training_match"]["verdict"] == "unchecked"
+    assert report["evidence"]["training_match"]["verdict"] == "matches"
     assert report["labels"] == 24
     for name, file in report["files"].items():
         assert file["bytes"] == (sample_bundle / name).stat().st_size

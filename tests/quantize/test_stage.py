@@ -19,17 +19,17 @@ from edgeresnet.quantize.stage import quantize
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    """Calibration and gate pictures: 48 and 96, drawn with different seeds."""
+    """Calibration and gate pictures: 24 and 48, drawn with different seeds."""
     folder = tmp_path_factory.mktemp("sets")
-    write_pictures(folder / "calibration", 48, seed=41)
-    write_pictures(folder / "gate", 96, seed=42)
+    write_pictures(folder / "calibration", 24, seed=41)
+    write_pictures(folder / "gate", 48, seed=42)
     return folder / "calibration", folder / "gate"
 
 
 @pytest.mark.parametrize("scheme", ["u8-affine", "s8-symmetric"])
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
 def test_the_sample_network_stays_right(sample_graph, sets, tmp_path, scheme, method):
-    """96 pictures: a right INT8 network changes at most a few labels, a wrong one most of them."""
+    """48 pictures: a right INT8 network changes at most a few labels, a wrong one most of them."""
     out = tmp_path / "int8.onnx"
     report = quantize(
         sample_graph,
@@ -40,9 +40,9 @@ def test_the_sample_network_stays_right(sample_graph, sets, tmp_path, scheme, me
         method=method,
         max_drop=5,
     )
-    assert report.gate.agreement.value >= 93
+    assert report.gate.agreement.value >= 90
     assert read_graph(out).scheme is Scheme(scheme)
-    assert read_graph(out).evidence["calibration"]["pictures"] == 48
+    assert read_graph(out).evidence["calibration"]["pictures"] == 24
 
 
 def test_what_the_target_cannot_build_is_refused_before_a_picture_is_read(sample_graph, tmp_path):
@@ -70,7 +70,7 @@ def test_pictures_that_calibrate_may_not_judge(sample_graph, sets, tmp_path):
 
 def test_without_eval_the_pictures_are_split_and_it_is_said(sample_graph, sets, tmp_path):
     report = quantize(sample_graph, tmp_path / "x.onnx", images=sets[1], max_drop=10)
-    assert report.calibration_pictures == report.gate.pictures == 48
+    assert report.calibration_pictures == report.gate.pictures == 24
     assert any("no --eval" in note for note in report.notes)
 
 
@@ -80,7 +80,7 @@ def test_copies_of_a_picture_count_once(sample_graph, sets, tmp_path):
     for path in list(twice.rglob("*.jpg"))[:7]:
         shutil.copy(path, path.with_name(f"again-{path.name}"))
     report = quantize(sample_graph, tmp_path / "x.onnx", images=twice, max_drop=20)
-    assert report.calibration_pictures + report.gate.pictures == 48
+    assert report.calibration_pictures + report.gate.pictures == 24
     assert any("7 pictures" in note for note in report.notes)
 
 
@@ -93,7 +93,7 @@ def test_unreadable_pictures_are_named_and_skipped(sample_graph, sets, tmp_path)
         sample_graph, tmp_path / "x.onnx", images=some, eval_images=sets[1], max_drop=20
     )
     assert list(report.unreadable) == [broken]
-    assert report.calibration_pictures == 48
+    assert report.calibration_pictures == 24
 
 
 def test_pictures_without_classes_are_judged_by_agreement(sample_graph, sets, tmp_path):

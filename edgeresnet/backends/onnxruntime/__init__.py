@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import onnxruntime as ort
 
 from edgeresnet.backends.onnxruntime.host import HostTable
 from edgeresnet.core.artifacts import Artifact, Graph
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import DeviceError, ModelError
 from edgeresnet.core.layers import EngineLayer
 from edgeresnet.core.progress import Progress, silent
@@ -107,11 +107,10 @@ class OnnxRuntimeBackend:
 
         The target's options become entries of the session's configuration.
         """
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        parallel = cores if mode is Mode.THROUGHPUT else 1
+        parallel = cores() if mode is Mode.THROUGHPUT else 1
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = 1 if mode is Mode.THROUGHPUT else cores
+        options.intra_op_num_threads = 1 if mode is Mode.THROUGHPUT else cores()
         for key, value in target.options.items():
             text = str(int(value)) if isinstance(value, bool) else str(value)
             options.add_session_config_entry(key, text)

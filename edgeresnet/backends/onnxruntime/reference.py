@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from edgeresnet.core.cores import cores
 from edgeresnet.core.errors import ModelError
 from edgeresnet.core.tensors import Tensors
 
@@ -14,9 +15,13 @@ from edgeresnet.core.tensors import Tensors
 def open_model(
     model: bytes | Path, *, threads: int = 0, optimize: bool = True
 ) -> Callable[[Tensors], Tensors]:
-    """Load a model; the result maps named inputs to every output, batch as the model has it."""
+    """Load a model; the result maps named inputs to every output, batch as the model has it.
+
+    Without ``threads`` it has one for each core of this process. ONNX Runtime's own choice is one
+    for each core of the machine, which wait busily for each other where it may not use them all.
+    """
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or cores()
     options.log_severity_level = 4  # what fails is said by the error that is raised
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
