@@ -126,10 +126,14 @@ def test_quantize_refuses_an_embedder_by_its_norms_alone(sample_weights, few_pic
 def test_a_large_letterboxed_classifier_is_probed_at_its_own_size(
     sample_weights, few_pictures, tmp_path
 ):
+    dozen = tmp_path / "dozen"
+    dozen.mkdir()
+    for path in sorted(few_pictures.rglob("*.jpg"))[:12]:
+        shutil.copy(path, dozen / f"{path.parent.name}-{path.name}")
     boxed = {"crop": "letterbox", "size": 328, "resize": None}
     convert(sample_weights, tmp_path / "g.onnx", preprocess=boxed)
     graph = tmp_path / "g.onnx"
-    report = quantize(graph, tmp_path / "q.onnx", images=few_pictures, force=True)
+    report = quantize(graph, tmp_path / "q.onnx", images=dozen, force=True)
     assert report.training_match == "matches"
 
 
