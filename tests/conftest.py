@@ -24,11 +24,14 @@ LONGEST = "demo", "pipeline", "match", "cli", "quantize", "convert", "compile", 
 """Folders, in that order."""
 
 
-def pytest_configure():
+def pytest_configure(config):
     """A worker of pytest-xdist keeps to its share of the cores.
 
-    Threads that wait busily for work, as ONNX Runtime's, would take the cores of the others.
+    Threads that wait busily for work, as ONNX Runtime's, would take the cores of the others. How
+    many numpy has is settled when it is imported, so it is told before the workers start.
     """
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):
         cores, of = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
