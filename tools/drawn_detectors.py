@@ -6,8 +6,13 @@ where torchvision is not installed: `torchvision_parity.py --fixture` writes it.
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,7 +31,7 @@ from edgeresnet.convert.networks import (
 from edgeresnet.convert.networks.anchors import grids
 from edgeresnet.convert.networks.decode import Decode
 from edgeresnet.convert.networks.faster_rcnn import DecodeRegions
-from edgeresnet.core.boxes import best_of_each
+from edgeresnet.core.boxes import SAME, best_of_each
 
 SIZE = (96, 160)  # the steps of the coarsest levels do not divide it
 CHANNELS = 64
@@ -111,3 +116,56 @@ def ours(name: str) -> dict[str, Any]:
         "scores": scores[kept].tolist(),
         "class_ids": class_ids[kept].tolist(),
     }
+
+
+class _Named(Levels):
+    """Drawn levels as torchvision's backbones give them."""
+
+    out_channels = CHANNELS
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        """By name, finest first."""
+        return dict(zip(("0", "1", "2", "3", "pool"), super().forward(x), strict=True))
+
+
+@torch.no_grad()
+def theirs(name: str, torchvision: ModuleType) -> dict[str, Any]:
+    """The same as torchvision's definition has them."""
+    models = torchvision.models.detection
+    told: dict[str, Any] = {"min_size": min(SIZE), "max_size": max(SIZE)}
+    backbone, classes = _Named(name), CLASSES
+    if name.startswith("faster"):
+        told |= {"box_score_thresh": LEAST_SCORE, "box_nms_thresh": SAME}
+        network = models.FasterRCNN(backbone, classes, **told)
+        anchors: Any = network.rpn.anchor_generator
+    else:
+        told |= {"score_thresh": LEAST_SCORE, "nms_thresh": SAME}
+        if name.endswith("_v2"):
+            norm = partial(torch.nn.GroupNorm, 32)
+            told["head"] = models.retinanet.RetinaNetHead(CHANNELS, 9, classes, norm_layer=norm)
+        kind = models.FCOS if name.startswith("fcos") else models.RetinaNet
+        network = kind(backbone, classes, **told)
+        anchors = network.anchor_generator
+    fill(network)
+    picture = torch.zeros(3, *SIZE)
+    (found,) = network([picture])
+    images = importlib.import_module("torchvision.models.detection.image_list")
+    pictures = images.ImageList(picture[None], [SIZE])
+    (boxes,) = anchors(pictures, list(backbone(picture).values()))
+    area = (found["boxes"][:, 2:] - found["boxes"][:, :2]).prod(1)
+    kept = torch.nonzero(area)[:BOXES, 0]  # ours keeps no box without area
+    return {
+        "anchors": some(name, boxes),
+        "boxes": found["boxes"][kept].tolist(),
+        "scores": found["scores"][kept].tolist(),
+        "class_ids": found["labels"][kept].tolist(),
+    }
+
+
+def write_fixture(path: Path, torchvision: ModuleType) -> None:
+    """Keep what torchvision's definitions give, a line for each detector."""
+    made = {name: theirs(name, torchvision) for name in SPECS}
+    lines = ",\n".join(
+        f'"{name}": {json.dumps(of, separators=(",", ":"))}' for name, of in made.items()
+    )
+    path.write_text(f'{{"torchvision": "{torchvision.__version__}",\n{lines}}}\n', encoding="utf-8")

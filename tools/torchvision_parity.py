@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import drawn_detectors as small
 import torch
+from drawn_detectors import write_fixture
 from torch import Tensor
 
 from edgeresnet.convert.networks import (
@@ -41,7 +39,6 @@ from edgeresnet.convert.networks import (
 from edgeresnet.convert.networks.decode import Decode
 from edgeresnet.convert.networks.faster_rcnn import DecodeRegions
 from edgeresnet.convert.networks.fpn import current_names, frozen_eps
-from edgeresnet.core.boxes import SAME
 
 TOLERANCE = 1e-5
 DETECTOR_TOLERANCE = 1e-4
@@ -251,61 +248,6 @@ def _two_stages(theirs: torch.nn.Module, ours: FasterRCNN, pictures: object) -> 
         apart = (everywhere[:, int(label)] - box).abs().amax(-1) / max(size)
         worst = max(worst, float(torch.maximum(apart, (shown[:, int(label)] - score).abs()).min()))
     return heads, worst
-
-
-class Named(small.Levels):
-    """Drawn levels as torchvision's backbones give them."""
-
-    out_channels = small.CHANNELS
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
-        """By name, finest first."""
-        return dict(zip(("0", "1", "2", "3", "pool"), super().forward(x), strict=True))
-
-
-@torch.no_grad()
-def drawn_results(name: str, torchvision: ModuleType) -> dict[str, Any]:
-    """What torchvision's definition makes of drawn levels: drawn_detectors.py has ours."""
-    models = torchvision.models.detection
-    told: dict[str, Any] = {"min_size": min(small.SIZE), "max_size": max(small.SIZE)}
-    backbone, classes = Named(name), small.CLASSES
-    if name.startswith("faster"):
-        told |= {"box_score_thresh": small.LEAST_SCORE, "box_nms_thresh": SAME}
-        network = models.FasterRCNN(backbone, classes, **told)
-        anchors: Any = network.rpn.anchor_generator
-    else:
-        told |= {"score_thresh": small.LEAST_SCORE, "nms_thresh": SAME}
-        if name.endswith("_v2"):
-            norm = partial(torch.nn.GroupNorm, 32)
-            told["head"] = models.retinanet.RetinaNetHead(
-                small.CHANNELS, 9, classes, norm_layer=norm
-            )
-        kind = models.FCOS if name.startswith("fcos") else models.RetinaNet
-        network = kind(backbone, classes, **told)
-        anchors = network.anchor_generator
-    small.fill(network)
-    picture = torch.zeros(3, *small.SIZE)
-    (found,) = network([picture])
-    images = importlib.import_module("torchvision.models.detection.image_list")
-    pictures = images.ImageList(picture[None], [small.SIZE])
-    (boxes,) = anchors(pictures, list(backbone(picture).values()))
-    area = (found["boxes"][:, 2:] - found["boxes"][:, :2]).prod(1)
-    kept = torch.nonzero(area)[: small.BOXES, 0]  # ours keeps no box without area
-    return {
-        "anchors": small.some(name, boxes),
-        "boxes": found["boxes"][kept].tolist(),
-        "scores": found["scores"][kept].tolist(),
-        "class_ids": found["labels"][kept].tolist(),
-    }
-
-
-def write_fixture(path: Path, torchvision: ModuleType) -> None:
-    """One line for each detector."""
-    made = {name: drawn_results(name, torchvision) for name in small.SPECS}
-    lines = ",\n".join(
-        f'"{name}": {json.dumps(of, separators=(",", ":"))}' for name, of in made.items()
-    )
-    path.write_text(f'{{"torchvision": "{torchvision.__version__}",\n{lines}}}\n', encoding="utf-8")
 
 
 def main() -> int:
