@@ -14,6 +14,7 @@ from edgeresnet.flow.intake import Feed
 from edgeresnet.flow.opening import OpenBundle
 from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, predictions
+from edgeresnet.metrics.throughput import Throughput
 from edgeresnet.metrics.timing import Durations
 from edgeresnet.sources import open_source
 from edgeresnet.sources.shots import ticks
@@ -69,7 +70,7 @@ def end_to_end(opened: OpenBundle, source: str, seconds: float) -> tuple[RunRepo
     It goes on until there are a few results: how long one takes is nobody's to know beforehand.
     """
     report, stop = _report_of(opened), threading.Event()
-    fewest = FEWEST_RESULTS * report.at_once
+    fewest = FEWEST_RESULTS * len(opened.sessions)
     with open_source(source, stop=stop) as frames:
         feed = Feed(frames, report.counters)
         begin, end = time.process_time(), time.monotonic() + seconds
@@ -82,7 +83,8 @@ def end_to_end(opened: OpenBundle, source: str, seconds: float) -> tuple[RunRepo
 
 
 def _report_of(opened: OpenBundle) -> RunReport:
-    return RunReport(model=opened.bundle.manifest.model, at_once=len(opened.sessions))
+    throughput = Throughput(len(opened.sessions))
+    return RunReport(model=opened.bundle.manifest.model, throughput=throughput)
 
 
 def live(opened: OpenBundle, source: str, seconds: float) -> tuple[RunReport, float]:

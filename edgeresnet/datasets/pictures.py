@@ -29,6 +29,11 @@ class Entry:
     class_index: int | None = None
     """From a CSV file, or ``None``."""
 
+    @property
+    def class_key(self) -> str:
+        """What pictures of one class share; empty without a class."""
+        return self.folder or ("" if self.class_index is None else str(self.class_index))
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -40,7 +45,7 @@ class Listing:
     @property
     def has_classes(self) -> bool:
         """Whether every picture came with a class of some form."""
-        return all(e.folder or e.class_index is not None for e in self.entries)
+        return all(entry.class_key for entry in self.entries)
 
 
 def list_pictures(origin: Path, option: str) -> Listing:
@@ -139,7 +144,7 @@ def choose(items: Sequence[Entry], count: int, seed: int) -> list[Entry]:
     rng = np.random.default_rng(seed)
     groups: dict[str, list[Entry]] = {}
     for item in items:
-        groups.setdefault(item.folder or str(item.class_index), []).append(item)
+        groups.setdefault(item.class_key, []).append(item)
     queues = [[group[i] for i in rng.permutation(len(group))] for group in groups.values()]
     queues = [queues[i] for i in rng.permutation(len(queues))]
     chosen: list[Entry] = []

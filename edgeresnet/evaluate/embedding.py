@@ -66,13 +66,13 @@ def evaluate_embedder(
     Classes, which are those of the folders or of ``class_index``, need not be any network's.
     """
     listing = list_pictures(images, "--images")
-    loose = [entry.path.name for entry in listing.entries if not _class(entry)]
+    loose = [entry.path.name for entry in listing.entries if not entry.class_key]
     if 0 < len(loose) < len(listing.entries):
         raise UsageError(
             f"--images: {loose[0]} of {images} has no class, other pictures have",
             hint="one folder a class, or a CSV file with the columns file,class_index",
         )
-    if not listing.has_classes and other is None:
+    if loose and other is None:
         raise UsageError(
             f"--images: the pictures of {images} have no classes to be kept together",
             hint="class folders, a CSV with class_index, or --reference GRAPH to compare with",
@@ -123,14 +123,9 @@ def _share(hits: Bools | None, of: Bools) -> Interval | None:
     return None if hits is None else proportion(hits[of])
 
 
-def _class(entry: Entry) -> str:
-    """Of a picture, in words; empty where it has none."""
-    return entry.folder or ("" if entry.class_index is None else str(entry.class_index))
-
-
 def _classes(entries: Sequence[Entry]) -> tuple[npt.NDArray[np.int64], Bools]:
     """A number for each picture's class, and whether another picture is of it."""
-    told = [_class(entry) for entry in entries]
+    told = [entry.class_key for entry in entries]
     _, numbers, counts = np.unique(told, return_inverse=True, return_counts=True)
     in_company = np.array([bool(name) for name in told]) & (counts[numbers] > 1)
     return np.asarray(numbers, np.int64), in_company

@@ -13,10 +13,10 @@ from edgeresnet.flow.meanwhile import Handover
 from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.stream import Result
 from edgeresnet.metrics.fingerprint import fingerprint
+from edgeresnet.metrics.throughput import Throughput
 from edgeresnet.metrics.timing import Durations
 
 STAGES = ("decode", "prepare", "infer", "finish")
-_WARM_UP_S = 0.5
 
 
 @dataclass
@@ -35,27 +35,11 @@ class RunReport:
     """Width and height of the newest frame of each source."""
     handover: Handover | None = None
     """Where another runtime serves while the engine is built."""
-    at_once: int = 1
-    """Frames that are inferred at the same time. They begin together and may come together, so
-    every so many results are one step of the rate."""
-    _results: int = 0
-    _begin_ns: int = 0
-    _first_ns: int = 0
-    _steady_ns: int = 0
-    _steady: int = 0
-    _last_ns: int = 0
-    _newest_ns: int = 0
+    throughput: Throughput = field(default_factory=Throughput)
 
     def add(self, result: Result) -> None:
         """Take in one prediction."""
-        self._results += 1
-        self._newest_ns = max(self._newest_ns, result.done_ns)
-        self._begin_ns = self._begin_ns or result.frame.captured_ns
-        if self._results % self.at_once == 0:
-            self._last_ns = self._newest_ns
-            self._first_ns = self._first_ns or self._last_ns
-            if not self._steady and self._last_ns - self._first_ns > _WARM_UP_S * 1e9:
-                self._steady_ns, self._steady = self._last_ns, self._results
+        self.throughput.add(result.frame.captured_ns, result.done_ns)
         self.sizes[result.frame.source] = result.frame.width, result.frame.height
         self.latency.add((result.done_ns - result.frame.captured_ns) / 1e6)
         for name in STAGES:
@@ -68,21 +52,8 @@ class RunReport:
 
     @property
     def fps(self) -> float:
-        """Predictions a second once warm: without the first half second, unless most are of it.
-
-        Of fewer than two steps, all predictions over the time since the first frame's capture; of
-        one prediction, 0.
-        """
-        if self._results < 2:
-            return 0.0
-        counted = self._results - self._results % self.at_once
-        if counted < 2 * self.at_once:
-            seconds = (self._newest_ns - self._begin_ns) / 1e9
-            return self._results / seconds if seconds > 0 else 0.0
-        warm = self._steady and 2 * (counted - self._steady + self.at_once) > counted
-        since, count = (self._steady_ns, self._steady) if warm else (self._first_ns, self.at_once)
-        seconds = (self._last_ns - since) / 1e9
-        return (counted - count) / seconds if seconds > 0 else 0.0
+        """Predictions a second once warm."""
+        return self.throughput.per_second
 
     def as_json(self) -> dict[str, Any]:
         """The run report of the README."""

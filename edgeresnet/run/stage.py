@@ -34,6 +34,7 @@ from edgeresnet.flow.outlet import Outlet
 from edgeresnet.flow.report import RunReport
 from edgeresnet.flow.stream import Policy, Result, check, predictions
 from edgeresnet.flow.watch import Watch
+from edgeresnet.metrics.throughput import Throughput
 from edgeresnet.run.outlets import open_outlets
 from edgeresnet.sinks import open_sink, writes_stdout
 from edgeresnet.sinks.lines import Lines
@@ -94,7 +95,7 @@ def run(
             else open_bundle(verified, mode, spare=spare, progress=told)
         )
         report.model, report.recompiled = opened.bundle.manifest.model, opened.recompiled
-        report.handover, report.at_once = opened.handover, len(opened.sessions)
+        report.handover, report.throughput = opened.handover, Throughput(len(opened.sessions))
         watch = Watch(report)
         fps = None if any_live else getattr(opened_sources[0], "fps", None)
         open_one = partial(open_sink, model=report.model, fps=fps, force=force, status=watch.status)
